@@ -5,9 +5,12 @@ add_library(kinglet_options INTERFACE)
 target_include_directories(kinglet_options INTERFACE ${PROJECT_SOURCE_DIR}/sdk/src ${PROJECT_SOURCE_DIR}/sdk/include)
 target_link_libraries(kinglet_options INTERFACE Threads::Threads)
 target_compile_options(kinglet_options INTERFACE
-  -Wall -Wextra -Wpedantic -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wimplicit-fallthrough
+  -Wall -Wextra -Wpedantic -Wshadow $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor> $<$<COMPILE_LANGUAGE:CXX>:-Woverloaded-virtual> -Wimplicit-fallthrough
   -ffp-contract=off      # an fma is written where it is meant: equal bits whatever the compiler fuses
   -fno-math-errno)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  target_compile_options(kinglet_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict>)  # false alarms in std::string, GCC bug 105651
+endif()
 if(KINGLET_WARNINGS_AS_ERRORS)
   target_compile_options(kinglet_options INTERFACE -Werror)
 endif()

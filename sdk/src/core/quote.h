@@ -1,0 +1,12 @@
+// Text from files inside messages: always printable ASCII, always short (R23).
+#pragma once
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace kl {
+
+// "blk.0.attn_q.weight" with its quotes; other bytes than printable ASCII as \xNN; past max_bytes it is cut and "..." follows.
+std::string quoted(std::string_view text, size_t max_bytes = 80);
+
+}  // namespace kl

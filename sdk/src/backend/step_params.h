@@ -39,7 +39,7 @@ class StepParams {
   int32_t* tokens() const { return at<int32_t>(token_offset()); }                           // [T] token ids
   int32_t* positions() const { return at<int32_t>(position_offset(limits_)); }              // [T 3] M-RoPE components, equal for text
   uint32_t* row_sequence() const { return at<uint32_t>(row_sequence_offset(limits_)); }     // [T] index into sequences()
-  uint32_t* row_slot() const { return at<uint32_t>(row_slot_offset(limits_)); }             // [T] index of the row within its sequence's cache
+  int32_t* row_slot() const { return at<int32_t>(row_slot_offset(limits_)); }               // [T] index of the row within its sequence's cache
   uint32_t* output_rows() const { return at<uint32_t>(output_offset(limits_)); }            // [O] row whose logits are wanted, ascending
   StepSequenceParams* sequences() const { return at<StepSequenceParams>(sequence_offset(limits_)); }
   uint32_t* block_table(uint32_t group, uint32_t sequence) const {                          // [pages] logical page -> physical page or kNoPage

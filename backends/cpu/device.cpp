@@ -1,0 +1,134 @@
+#include "cpu/device.h"
+
+#include <algorithm>
+#include <cstdarg>
+#include <cstring>
+
+#include "core/formats.h"
+#include "cpu/kernel_table.h"
+#include "cpu/machine.h"
+#include "cpu/memory.h"
+#include "cpu/pack/pack.h"
+#include "cpu/recording.h"
+#include "cpu/thread_team.h"
+
+namespace kl::cpu {
+namespace {
+
+constexpr uint32_t kMaxThreads = 256;
+
+class CpuDevice final : public Device {
+ public:
+  CpuDevice(const CpuOptions& options, Isa isa, std::unique_ptr<ThreadTeam> team)
+      : table_(options.reference ? reference_kernels() : fast_kernels()), isa_(isa), team_(std::move(team)), reference_(options.reference) {
+    info_.backend = options.reference ? "reference" : "cpu";
+    info_.name = cpu_model_name();
+    info_.tier = options.reference ? "scalar, double accumulation" : name(isa);
+    info_.memory_bytes = physical_memory_bytes();
+    info_.threads = team_->threads();
+  }
+
+  const DeviceInfo& info() const override { return info_; }
+  Result<std::unique_ptr<Memory>> allocate(uint64_t bytes, MemoryUse) override { return allocate_host(bytes); }
+
+  Status copy(const CopyRequest& r) override {
+    const std::byte* from = r.from != nullptr ? r.from->host() : r.from_host;
+    std::memmove(r.to->host() + r.to_offset, from + r.from_offset, r.bytes);
+    return {};
+  }
+
+  Answer support(const Program& program, const Op& op, const RunConfig& config) const override {
+    const SupportContext context{program, config, name(isa_), team_->threads()};
+    std::vector<std::string> skipped;
+    for (uint32_t row = 0; row < table_.size(); ++row) {
+      const CpuKernel& kernel = table_[row];
+      if (std::strcmp(kernel.op, kl::name(op)) != 0) continue;
+      Answer answer = kernel.support(op, context);
+      if (auto* support = std::get_if<Support>(&answer)) {
+        support->row = row;
+        support->kernel = std::string(kernel.name) + (support->kernel.empty() ? "" : "." + support->kernel);
+        support->skipped = std::move(skipped);
+        return answer;
+      }
+      skipped.push_back(std::string(kernel.name) + ": " + std::get<Refusal>(answer).reason);
+    }
+    std::string reason;
+    for (const std::string& each : skipped) reason += (reason.empty() ? "" : "; ") + each;
+    return Refusal{reason.empty() ? "no kernel" : reason};
+  }
+
+  uint64_t packed_bytes(const WeightInfo& w, const std::string& layout) const override {
+    if (layout == kCanonical) return 0;
+    if (layout == kVector) return uint64_t{w.n} * w.k * sizeof(float);
+    return kl::cpu::packed_bytes(w.format, w.n, w.k);
+  }
+
+  Status pack(const PackRequest& r) override {
+    if (r.layout == kVector) {
+      dequantize_row(r.weight.format, r.canonical.data(), reinterpret_cast<float*>(r.out.data()), uint64_t{r.weight.n} * r.weight.k);
+      return {};
+    }
+    if (r.layout != layout_name(r.weight.format)) return error(Code::internal, "layout %s is not one of format %s", r.layout.c_str(), kl::name(r.weight.format));
+    // Panels are independent: the team packs them side by side.
+    struct Job {
+      const PackRequest& request;
+      std::atomic<size_t> next{0};
+    } job{r, {}};
+    team_->run(
+        [](void* context, uint32_t) {
+          Job& j = *static_cast<Job*>(context);
+          const WeightInfo& w = j.request.weight;
+          const size_t row = row_bytes(w.format, w.k), bytes = panel_bytes(w.format, w.k), panels = panel_count(w.n);
+          for (size_t p = j.next.fetch_add(1, std::memory_order_relaxed); p < panels; p = j.next.fetch_add(1, std::memory_order_relaxed)) {
+            const size_t first = p * kPanelOutputs;
+            pack_panel(w.format, j.request.canonical.data() + first * row, std::min(kPanelOutputs, w.n - first), w.k, j.request.out.data() + p * bytes);
+          }
+        },
+        &job);
+    return {};
+  }
+
+  uint64_t kv_page_bytes(const KvGroupInfo& g, KvFormat format) const override {
+    return kv_page_layout({format, g.head_size, g.heads}).page_bytes;
+  }
+  ActivationFormat preferred_activations() const override { return reference_ ? ActivationFormat::f32 : ActivationFormat::q8; }
+  KvFormat preferred_kv() const override { return reference_ ? KvFormat::f32 : KvFormat::f16; }
+
+  Result<std::unique_ptr<Recording>> record(const Plan& plan, const Bindings& bindings) override {
+    return record_plan(plan, bindings, table_, kernels(isa_), attention_kernels(isa_), team_->threads());
+  }
+
+  Result<Ticket> submit(Recording& recording, uint32_t first, uint32_t last) override {
+    static_cast<CpuRecording&>(recording).run(*team_, first, last);  // every recording of this device is a CpuRecording
+    return Ticket{0};
+  }
+  Status wait(Ticket, std::chrono::milliseconds) override { return {}; }  // submit ran it
+
+ private:
+  std::span<const CpuKernel> table_;
+  Isa isa_;
+  std::unique_ptr<ThreadTeam> team_;
+  bool reference_;
+  DeviceInfo info_;
+};
+
+}  // namespace
+
+Answer refuse(const char* format, ...) {
+  char text[256];
+  va_list list;
+  va_start(list, format);
+  (void)std::vsnprintf(text, sizeof text, format, list);
+  va_end(list);
+  return Refusal{text};
+}
+
+Result<std::unique_ptr<Device>> open_cpu(const CpuOptions& options) {
+  if (options.threads > kMaxThreads) return error(Code::invalid_argument, "threads must be 1 to %u (0: one per core) but is %u", kMaxThreads, options.threads);
+  const Isa isa = options.isa.value_or(best_isa());
+  if (!isa_available(isa)) return error(Code::invalid_argument, "this processor or build has no %s kernels", name(isa));
+  KL_ASSIGN(std::unique_ptr<ThreadTeam> team, ThreadTeam::create(options.threads == 0 ? usable_cores() : options.threads));
+  return std::unique_ptr<Device>(new CpuDevice(options, isa, std::move(team)));
+}
+
+}  // namespace kl::cpu

@@ -1,0 +1,66 @@
+// The CPU device's kernels: rows ordered best first. A row's predicate and its launcher stand in the same file (ops/<op>.cpp, reference/<op>.cpp).
+#pragma once
+#include <span>
+
+#include "backend/device.h"
+#include "cpu/isa/attention_kernels.h"
+#include "cpu/isa/kernels.h"
+#include "cpu/launch.h"
+#include "plan/plan.h"
+
+namespace kl::cpu {
+
+inline constexpr const char* kCanonical = "canonical";  // the file's own bytes, in place
+inline constexpr const char* kVector = "f32/vector";    // [k] float32: gains, biases, frequency factors
+
+// What a predicate may look at.
+struct SupportContext {
+  const Program& program;
+  const RunConfig& config;
+  const char* isa = "";   // for the kernel's printed name
+  uint32_t threads = 1;
+
+  const WeightInfo& info(WeightId w) const { return program.info(w); }
+};
+
+// What a launcher binds to: fixed addresses, the kernels of this machine, and the step state that later launches will see.
+struct BindContext {
+  const Plan& plan;
+  const PlannedOp& planned;
+  const Bindings& bindings;
+  const CpuKernels& kernels;
+  const CpuAttentionKernels& attention;
+  StepState& state;
+
+  float* value(Value v) const { return v.valid() ? reinterpret_cast<float*>(bindings.arena->host() + plan.value_offset[v.id]) : nullptr; }
+  size_t width(Value v) const { return plan.program.info(v).width; }
+  std::byte* scratch() const { return bindings.arena->host() + planned.scratch_offset; }
+  const std::byte* weight(WeightId w) const;  // in the layout that support() named; null when w is absent
+  const float* vector(WeightId w) const { return reinterpret_cast<const float*>(weight(w)); }
+  const WeightInfo& info(WeightId w) const { return plan.program.info(w); }
+  LinearWeight linear(WeightId w, WeightId bias) const;
+  KvLayer kv(KvRef ref) const;
+  KvPageShape kv_shape(KvRef ref) const;
+  // The step's shared tables, created at the first use of their kind.
+  Result<const StepRope*> rope(const RopeSpec& spec) const;
+  const StepSplit* split(KvRef ref, uint32_t heads, uint32_t window) const;
+  bool per_output(Value v) const { return plan.program.info(v).rows == Rows::outputs; }
+};
+
+struct CpuKernel {
+  const char* name;   // "norm_gate_up.q8"
+  const char* op;     // name(Op)
+  Answer (*support)(const Op& op, const SupportContext& context);
+  Status (*bind)(const Op& op, const BindContext& context, std::vector<Launch>& out);
+};
+
+std::span<const CpuKernel> fast_kernels();       // the "cpu" device: SIMD rows, then the reference's as the last resort
+std::span<const CpuKernel> reference_kernels();  // the "reference" device: scalar, double accumulation, canonical weights, primitives only
+
+// A refusal with a printf-style reason.
+[[gnu::format(printf, 1, 2)]] Answer refuse(const char* format, ...);
+
+// Rows of a step that a value of this class has.
+inline uint32_t live_rows(const StepState& step, bool outputs) { return outputs ? step.params.header().outputs : step.params.header().rows; }
+
+}  // namespace kl::cpu

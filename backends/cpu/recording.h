@@ -1,0 +1,37 @@
+// A Plan bound to addresses: launches in order, segments as ranges of them, and the step state they share.
+#pragma once
+#include <atomic>
+
+#include "cpu/isa/isa.h"
+#include "cpu/kernel_table.h"
+#include "cpu/thread_team.h"
+
+namespace kl::cpu {
+
+class CpuRecording final : public Recording {
+ public:
+  uint32_t segments() const override { return static_cast<uint32_t>(segment_end_.size()); }
+  // Runs segments [first, last) of the step that StepParams describes. Segment 0 prepares the step's shared tables.
+  void run(ThreadTeam& team, uint32_t first, uint32_t last);
+
+ private:
+  friend Result<std::unique_ptr<Recording>> record_plan(const Plan&, const Bindings&, std::span<const CpuKernel>, const CpuKernels&,
+                                                        const CpuAttentionKernels&, uint32_t);
+  void prepare_step();
+  void run_launches(ThreadTeam& team, uint32_t thread);
+
+  StepState state_;
+  std::vector<Launch> launches_;
+  std::vector<uint32_t> segment_end_;                     // launches_ up to here, per segment
+  std::unique_ptr<std::atomic<uint32_t>[]> next_task_;    // per launch: the next task to claim
+  std::unique_ptr<Memory> scratch_;                       // StepState::scratch
+  uint32_t begin_ = 0, end_ = 0;                          // launches of the running submission
+};
+
+Result<std::unique_ptr<Recording>> record_plan(const Plan& plan, const Bindings& bindings, std::span<const CpuKernel> table, const CpuKernels& kernels,
+                                               const CpuAttentionKernels& attention, uint32_t threads);
+
+// The attention kernels that go with an instruction set.
+const CpuAttentionKernels& attention_kernels(Isa isa);
+
+}  // namespace kl::cpu

@@ -1,0 +1,167 @@
+// The row-wise primitives, the oracle: gather_rows, norm, rope, activate, add, select_rows, sample. One row a task, double arithmetic, straight
+// from the definitions in ir/op.h.
+#include <cmath>
+#include <cstring>
+
+#include "core/formats.h"
+#include "cpu/ops/ops.h"
+#include "cpu/ops/stages.h"
+
+namespace kl::cpu {
+namespace {
+
+// An op with its operands' addresses.
+template <class O>
+struct Row {
+  O op;
+  const float* in[2] = {nullptr, nullptr};
+  float* out = nullptr;
+  const float *gain = nullptr, *bias = nullptr;
+  const std::byte* table = nullptr;
+  Format format = Format::f32;
+  uint32_t table_rows = 0;
+  size_t width = 0;  // of the input
+  bool per_output = false;
+  RopeFrequencies rope;
+};
+
+template <class O>
+uint32_t tasks(const Row<O>& a, const StepState& step) {
+  return live_rows(step, a.per_output);
+}
+
+double act(Activation kind, double x) {
+  switch (kind) {
+    case Activation::none: return x;
+    case Activation::silu: return x / (1.0 + std::exp(-x));
+    case Activation::gelu_tanh: return 0.5 * x * (1.0 + std::tanh(0.7978845608028653559 * (x + 0.044715 * x * x * x)));
+    case Activation::gelu_erf: return 0.5 * x * (1.0 + std::erf(x * 0.70710678118654752440));
+    case Activation::gelu_quick: return x / (1.0 + std::exp(-1.702 * x));
+  }
+  return x;
+}
+
+void run(const Row<GatherRows>& a, const StepState& step, uint32_t t, uint32_t) {
+  const auto token = static_cast<uint32_t>(step.params.tokens()[t]);
+  float* y = a.out + t * a.width;
+  if (token >= a.table_rows) {
+    std::memset(y, 0, a.width * sizeof(float));
+    return;
+  }
+  dequantize_row(a.format, a.table + token * row_bytes(a.format, a.width), y, a.width);
+  for (size_t i = 0; i < a.width; ++i) y[i] = y[i] * a.op.scale;
+}
+
+void run(const Row<Norm>& a, const StepState&, uint32_t t, uint32_t) {
+  const size_t k = a.width / a.op.parts;
+  for (size_t part = 0; part < a.op.parts; ++part) {
+    const float* x = a.in[0] + t * a.width + part * k;
+    float* y = a.out + t * a.width + part * k;
+    double mean = 0, squares = 0;
+    if (a.op.kind == NormKind::layer) {
+      for (size_t i = 0; i < k; ++i) mean += static_cast<double>(x[i]);
+      mean /= static_cast<double>(k);
+    }
+    for (size_t i = 0; i < k; ++i) squares += (static_cast<double>(x[i]) - mean) * (static_cast<double>(x[i]) - mean);
+    const double r = 1.0 / std::sqrt(squares / static_cast<double>(k) + static_cast<double>(a.op.eps));
+    for (size_t i = 0; i < k; ++i) {
+      const double gain = a.gain != nullptr ? static_cast<double>(a.gain[i]) : 1.0, bias = a.bias != nullptr ? static_cast<double>(a.bias[i]) : 0.0;
+      y[i] = static_cast<float>((static_cast<double>(x[i]) - mean) * r * gain + bias);
+    }
+  }
+}
+
+void run(const Row<Rope>& a, const StepState& step, uint32_t t, uint32_t) {
+  const uint32_t d = a.op.head_size, dims = a.op.rope.dims, pairs = dims / 2;
+  std::memcpy(a.out + t * a.width, a.in[0] + t * a.width, a.width * sizeof(float));
+  for (uint32_t h = 0; h < a.op.heads; ++h) {
+    float* x = a.out + t * a.width + size_t{h} * d;
+    for (uint32_t i = 0; i < pairs; ++i) {
+      const double angle = static_cast<double>(step.params.positions()[3 * t + a.rope.component[i]]) * a.rope.frequency[i];
+      const double c = std::cos(angle) * static_cast<double>(a.rope.attention_factor), s = std::sin(angle) * static_cast<double>(a.rope.attention_factor);
+      const bool neighbours = a.op.rope.style == RopeStyle::neighbours;
+      float& x0 = x[neighbours ? 2 * i : i];
+      float& x1 = x[neighbours ? 2 * i + 1 : i + pairs];
+      const double a0 = static_cast<double>(x0), a1 = static_cast<double>(x1);
+      x0 = static_cast<float>(a0 * c - a1 * s);
+      x1 = static_cast<float>(a0 * s + a1 * c);
+    }
+  }
+}
+
+void run(const Row<Activate>& a, const StepState&, uint32_t t, uint32_t) {
+  for (size_t i = t * a.width; i < (t + 1) * a.width; ++i) {
+    const double up = a.in[1] != nullptr ? static_cast<double>(a.in[1][i]) : 1.0;
+    a.out[i] = static_cast<float>(act(a.op.activation, static_cast<double>(a.in[0][i])) * up);
+  }
+}
+
+void run(const Row<Add>& a, const StepState&, uint32_t t, uint32_t) {
+  for (size_t i = t * a.width; i < (t + 1) * a.width; ++i) a.out[i] = a.in[0][i] + a.in[1][i];
+}
+
+void run(const Row<SelectRows>& a, const StepState& step, uint32_t t, uint32_t) {
+  std::memcpy(a.out + t * a.width, a.in[0] + step.params.output_rows()[t] * a.width, a.width * sizeof(float));
+}
+
+void run(const Row<Sample>& a, const StepState&, uint32_t t, uint32_t) {
+  const float* x = a.in[0] + t * a.width;
+  int32_t best = -1;
+  for (size_t i = 0; i < a.width; ++i) {
+    if (!std::isnan(x[i]) && (best < 0 || x[i] > x[best])) best = static_cast<int32_t>(i);
+  }
+  reinterpret_cast<int32_t*>(a.out)[t] = best;
+}
+
+template <class O>
+void run_one(const Row<O>& a, const StepState& step, uint32_t task, uint32_t) {
+  run(a, step, task, 0);
+}
+
+template <class O>
+Answer support(const Op& op, const SupportContext&) {
+  Support s;
+  s.stages = {{name(op)}};
+  for (const WeightId w : weights(op)) s.weights.push_back({w, std::is_same_v<O, GatherRows> ? kCanonical : kVector});
+  return s;
+}
+
+template <class O>
+Status bind(const Op& op, const BindContext& c, std::vector<Launch>& out) {
+  Row<O> a;
+  a.op = std::get<O>(op);
+  const std::vector<Value> in = inputs(op);
+  for (size_t i = 0; i < in.size() && i < 2; ++i) a.in[i] = c.value(in[i]);
+  const Value y = outputs(op).front();
+  a.out = c.value(y);
+  a.width = c.width(in.empty() ? y : in.front());
+  a.per_output = c.per_output(y);
+  if constexpr (std::is_same_v<O, GatherRows>) {
+    a.table = c.weight(a.op.table);
+    a.format = c.info(a.op.table).format;
+    a.table_rows = c.info(a.op.table).n;
+  }
+  if constexpr (std::is_same_v<O, Norm>) {
+    a.gain = c.vector(a.op.gain);
+    a.bias = c.vector(a.op.bias);
+  }
+  if constexpr (std::is_same_v<O, Rope>) {
+    std::span<const float> factors;
+    if (a.op.rope.factors.valid()) factors = {c.vector(a.op.rope.factors), a.op.rope.dims / 2};
+    KL_ASSIGN(a.rope, rope_frequencies(a.op.rope, factors));
+  }
+  out.push_back(make_launch<Row<O>, run_one<O>, tasks<O>>(std::make_shared<const Row<O>>(std::move(a))));
+  return {};
+}
+
+}  // namespace
+
+const CpuKernel kReferenceGatherRows = {"reference.gather_rows", "gather_rows", support<GatherRows>, bind<GatherRows>};
+const CpuKernel kReferenceNorm = {"reference.norm", "norm", support<Norm>, bind<Norm>};
+const CpuKernel kReferenceRope = {"reference.rope", "rope", support<Rope>, bind<Rope>};
+const CpuKernel kReferenceActivate = {"reference.activate", "activate", support<Activate>, bind<Activate>};
+const CpuKernel kReferenceAdd = {"reference.add", "add", support<Add>, bind<Add>};
+const CpuKernel kReferenceSelectRows = {"reference.select_rows", "select_rows", support<SelectRows>, bind<SelectRows>};
+const CpuKernel kReferenceSample = {"reference.sample", "sample", support<Sample>, bind<Sample>};
+
+}  // namespace kl::cpu

@@ -19,14 +19,14 @@ void dequantize_q4_0(const std::byte* src, float* dst, size_t n) {
   }
 }
 
-// The value of largest magnitude becomes code 0 exactly (-8 d). The product and sum are formed in double: the rounding that ggml's
-// compiled code has on processors with fma, and gguf-py imitates.
+// The value of largest magnitude becomes code 0 exactly (-8 d). The product and sum are formed in double and rounded to float once: what
+// ggml's compiled code does on processors with fma, and gguf-py imitates.
 void quantize_q4_0(const float* src, std::byte* dst, size_t n) {
   for (size_t b = 0; b < n / kValues; ++b, src += kValues, dst += kBytes) {
     const float d = signed_max(src, kValues) / -8.0f;
     const double id = inverse(d);
     store_u16(dst, f32_to_f16(d));
-    const auto code = [&](size_t i) { return truncate_to(static_cast<double>(src[i]) * id + 8.5, 0, 15); };
+    const auto code = [&](size_t i) { return truncate_to(static_cast<float>(static_cast<double>(src[i]) * id + 8.5), 0, 15); };
     for (size_t j = 0; j < kHalf; ++j) dst[2 + j] = static_cast<std::byte>(code(j) | (code(j + kHalf) << 4));
   }
 }

@@ -28,7 +28,7 @@ void quantize_q5_0(const float* src, std::byte* dst, size_t n) {
     const double id = inverse(d);
     uint32_t high = 0;
     const auto code = [&](size_t i) {
-      const int q = truncate_to(static_cast<double>(src[i]) * id + 16.5, 0, 31);
+      const int q = truncate_to(static_cast<float>(static_cast<double>(src[i]) * id + 16.5), 0, 31);
       high |= static_cast<uint32_t>(q >> 4) << i;
       return q & 15;
     };

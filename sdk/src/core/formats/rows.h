@@ -81,11 +81,10 @@ inline void store_u32(std::byte* to, uint32_t value) {
   store_u16(to + 2, static_cast<uint16_t>(value >> 16));
 }
 
-// x cut to [low, high] and its fraction dropped; NaN gives low. Floats and doubles.
-template <class T>
-int truncate_to(T x, int low, int high) {
-  if (!(x >= static_cast<T>(low))) return low;
-  return x >= static_cast<T>(high) ? high : static_cast<int>(x);
+// x cut to [low, high] and its fraction dropped; NaN gives low.
+inline int truncate_to(float x, int low, int high) {
+  if (!(x >= static_cast<float>(low))) return low;
+  return x >= static_cast<float>(high) ? high : static_cast<int>(x);
 }
 // To the nearest integer in [low, high], halves away from zero; NaN gives low.
 inline int round_to(float x, int low, int high) {

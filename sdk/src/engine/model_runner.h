@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -42,7 +43,7 @@ struct MemoryEstimate {
 
 // The rows of one sequence in a step: tokens at positions first_position, first_position + 1, ...
 struct StepSequence {
-  kv::Sequence* cache = nullptr;         // reserved for these rows beforehand
+  SequenceId cache = 0;                  // in ModelRunner::cache(), reserved for these rows beforehand
   std::span<const int32_t> tokens;       // at least one
   uint32_t first_position = 0;           // = tokens already in the cache
   uint32_t outputs = 0;                  // logits are wanted of the last `outputs` rows
@@ -50,6 +51,7 @@ struct StepSequence {
 
 struct StepBatch {
   std::vector<StepSequence> sequences;
+  std::vector<BlockCopy> copies;         // what the reservations asked for; executed before the rows are written
   bool greedy = false;                   // fill StepResult::greedy
   std::function<bool()> cancelled;       // asked between segments; true ends the step with Code::cancelled
 };
@@ -73,7 +75,7 @@ class ModelRunner {
   virtual const Spec& spec() const = 0;                // hyperparameters: vocabulary, context length, ...
   virtual const RunnerOptions& options() const = 0;
   virtual const MemoryEstimate& memory() const = 0;    // the estimate that was held to
-  virtual kv::KvCache& cache() = 0;
+  virtual KvCache& cache() = 0;                      // what the scheduler reserves from; lives as long as the runner
 
   // Runs one step: executes queued block copies, fills StepParams, submits, waits. On error nothing is committed;
   // the caller rolls back its reservations. Errors: cancelled, device_lost, internal (non-finite logits are reported, never sampled).

@@ -1,23 +1,28 @@
 # How everything is compiled, and the two functions that declare a module of the library and a test of it.
 find_package(Threads REQUIRED)
 
-add_library(kinglet_options INTERFACE)
-target_include_directories(kinglet_options INTERFACE ${PROJECT_SOURCE_DIR}/sdk/src ${PROJECT_SOURCE_DIR}/sdk/include)
-target_link_libraries(kinglet_options INTERFACE Threads::Threads)
-target_compile_options(kinglet_options INTERFACE
-  -Wall -Wextra -Wpedantic -Wshadow $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor> $<$<COMPILE_LANGUAGE:CXX>:-Woverloaded-virtual> -Wimplicit-fallthrough
-  -ffp-contract=off      # an fma is written where it is meant: equal bits whatever the compiler fuses
-  -fno-math-errno)
+# For every target of ours; tools and samples take this alone, so that they see public headers only.
+add_library(kinglet_warnings INTERFACE)
+target_compile_options(kinglet_warnings INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor> $<$<COMPILE_LANGUAGE:CXX>:-Woverloaded-virtual> -Wimplicit-fallthrough)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
-  target_compile_options(kinglet_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict>)  # false alarms in std::string, GCC bug 105651
+  target_compile_options(kinglet_warnings INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict>)  # false alarms in std::string, GCC bug 105651
 endif()
 if(KINGLET_WARNINGS_AS_ERRORS)
-  target_compile_options(kinglet_options INTERFACE -Werror)
+  target_compile_options(kinglet_warnings INTERFACE -Werror)
 endif()
 if(KINGLET_SANITIZE)
-  target_compile_options(kinglet_options INTERFACE -fsanitize=${KINGLET_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
-  target_link_options(kinglet_options INTERFACE -fsanitize=${KINGLET_SANITIZE})
+  target_compile_options(kinglet_warnings INTERFACE -fsanitize=${KINGLET_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(kinglet_warnings INTERFACE -fsanitize=${KINGLET_SANITIZE})
 endif()
+
+# For the library and its tests, which also see its own headers.
+add_library(kinglet_options INTERFACE)
+target_include_directories(kinglet_options INTERFACE ${PROJECT_SOURCE_DIR}/sdk/src ${PROJECT_SOURCE_DIR}/sdk/include)
+target_link_libraries(kinglet_options INTERFACE kinglet_warnings Threads::Threads)
+target_compile_options(kinglet_options INTERFACE
+  -ffp-contract=off      # an fma is written where it is meant: equal bits whatever the compiler fuses
+  -fno-math-errno)
 
 # kl_module(name DEPS module... LIBS library...): the .cpp files of this folder (and its subfolders) as static library kl_<name>, part of the kinglet library.
 function(kl_module name)

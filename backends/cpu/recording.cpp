@@ -62,7 +62,7 @@ Result<const StepRope*> BindContext::rope(const RopeSpec& spec) const {
   std::span<const float> factors;
   if (spec.factors.valid()) factors = {vector(spec.factors), spec.dims / 2};
   KL_ASSIGN(made->frequencies, rope_frequencies(spec, factors));
-  made->table.resize(size_t{plan.config.limits.rows} * spec.dims);
+  made->table.resize(size_t{plan.config.rows} * spec.dims);
   state.ropes.push_back(std::move(made));
   return const_cast<const StepRope*>(state.ropes.back().get());
 }

@@ -22,7 +22,7 @@ Answer support(const Op& op, const SupportContext& c) {
   s.kernel = std::string(kv_layout_name(c.config.kv)) + "." + c.isa;
   use_vector(s, o.sinks);
   s.stages = {{"rows and spans"}, {"merge"}};
-  s.scratch_bytes = round_up(attention_partial_floats_bound(shape_of(o), c.config.limits.rows, c.config.limits.pages * kKvPageTokens, c.threads) * sizeof(float), 64);
+  s.scratch_bytes = round_up(attention_partial_floats_bound(shape_of(o), c.config.rows, c.config.limits.pages * kKvPageTokens, c.threads) * sizeof(float), 64);
   return s;
 }
 

@@ -90,7 +90,7 @@ template <bool q8>
 Status bind(const Op& op, const BindContext& c, std::vector<Launch>& out) {
   const auto& o = std::get<NormQkvRope>(op);
   const size_t k = c.info(o.wq).k, kv_width = size_t{o.kv_heads} * o.head_size;
-  const Scratch at = layout(q8, c.plan.config.limits.rows, k, kv_width);
+  const Scratch at = layout(q8, c.plan.config.rows, k, kv_width);
   RowStage rows;
   rows.kernels = &c.kernels;
   rows.is_norm = true;

@@ -29,8 +29,8 @@ Status bind(const Op& op, const BindContext& c, std::vector<Launch>& out) {
   rows.kernels = &c.kernels;
   rows.is_norm = true;
   rows.per_output = true;
-  rows.selected = reinterpret_cast<float*>(prepared + (q8 ? round_up(q8_bytes(c.plan.config.limits.outputs, k), 64)
-                                                          : round_up(size_t{c.plan.config.limits.outputs} * k * sizeof(float), 64)));
+  rows.selected = reinterpret_cast<float*>(prepared + (q8 ? round_up(q8_bytes(c.plan.config.outputs, k), 64)
+                                                          : round_up(size_t{c.plan.config.outputs} * k * sizeof(float), 64)));
   rows.norm.x = c.value(o.x);
   rows.norm.x_stride = c.width(o.x);
   rows.norm.gain = c.vector(o.gain);

@@ -12,7 +12,7 @@ std::string linear_refusal(const SupportContext& c, WeightId w, bool q8);
 // Appends the weight in its panel layout, and a vector operand (when present) as float32.
 void use_linear(const SupportContext& c, Support& s, WeightId w);
 void use_vector(Support& s, WeightId w);
-inline uint64_t max_rows(const SupportContext& c, bool outputs) { return outputs ? c.config.limits.outputs : c.config.limits.rows; }
+inline uint64_t max_rows(const SupportContext& c, bool outputs) { return outputs ? c.config.outputs : c.config.rows; }
 // Scratch of a linear's input after rounding or norm, from `at` on.
 inline uint64_t activation_bytes(const SupportContext& c, bool q8, uint64_t rows, uint64_t k) {
   (void)c;

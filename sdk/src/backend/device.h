@@ -38,8 +38,10 @@ enum class MemoryUse : uint8_t { weights, kv, arena, step_params };
 struct RunConfig {
   ActivationFormat activations = ActivationFormat::q8;  // wanted input rounding of linears with quantized weights
   KvFormat kv = KvFormat::f16;
-  StepLimits limits;   // of this bucket
-  uint32_t kv_pages[8] = {};  // pages of each group's pool (at most 8 groups)
+  uint32_t rows = 1;          // of this bucket, at most (T)
+  uint32_t outputs = 1;       // likewise (O)
+  StepLimits limits;          // the layout of StepParams: the same for every bucket of a model
+  std::vector<uint32_t> kv_pages;  // [groups] pages of each group's pool
 };
 
 // Where a weight is to lie for an implementation. "canonical": the file's own bytes, read where they are.

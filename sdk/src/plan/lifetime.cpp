@@ -20,7 +20,7 @@ struct Interval {
 
 uint64_t Plan::value_bytes(Value v) const {
   const ValueInfo& i = program.info(v);
-  const uint64_t rows = i.rows == Rows::step ? config.limits.rows : config.limits.outputs;
+  const uint64_t rows = i.rows == Rows::step ? config.rows : config.outputs;
   return rows * i.width * 4;
 }
 

@@ -18,7 +18,7 @@ Result<Plan> make_plan(const Program& program, const Device& device, const RunCo
 
 std::string to_text(const Plan& plan) {
   const StepLimits& l = plan.config.limits;
-  std::string text = format("plan: up to %u rows, %u outputs, %u sequences; cache %s; arena %s bytes; %zu segments\n", l.rows, l.outputs, l.sequences,
+  std::string text = format("plan: up to %u rows, %u outputs, %u sequences; cache %s; arena %s bytes; %zu segments\n", plan.config.rows, plan.config.outputs, l.sequences,
                             name(plan.config.kv), with_commas(plan.arena_bytes).c_str(), plan.segments.size());
   size_t launches = 0, barriers = 0;
   for (size_t s = 0; s < plan.segments.size(); ++s) {

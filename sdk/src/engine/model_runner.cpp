@@ -1,0 +1,294 @@
+#include "engine/model_runner.h"
+
+#include <algorithm>
+#include <bit>
+#include <chrono>
+#include <map>
+
+#include "core/checked.h"
+#include "models/family.h"
+#include "plan/buckets.h"
+#include "plan/plan.h"
+#include "weights/weight_store.h"
+
+namespace kl {
+namespace {
+
+// Everything about a model that follows from its header and the options.
+struct Blueprint {
+  Model model;
+  Program program, greedy_program;
+  RunConfig config;              // of the largest bucket
+  Plan plan;                     // likewise, with greedy: the largest of all plans
+  std::vector<KvGroup> groups;
+  MemoryEstimate memory;
+};
+
+TensorLookup lookup_in(const Gguf& file) {
+  return [&file](std::string_view name) -> std::optional<SourceTensor> {
+    const TensorInfo* t = file.find(name);
+    if (t == nullptr) return std::nullopt;
+    return SourceTensor{t->format, t->rank, t->dims};
+  };
+}
+
+constexpr uint32_t kMaxContext = 1u << 24, kMaxRows = 4096, kMaxOutputs = 4096, kMaxSequences = 1024;
+
+Status check_options(const RunnerOptions& o) {
+  const auto within = [](const char* what, uint64_t value, uint64_t min, uint64_t max) {
+    return value >= min && value <= max ? Status() : error(Code::invalid_argument, "%s must be %llu to %llu but is %llu", what, static_cast<unsigned long long>(min),
+                                                           static_cast<unsigned long long>(max), static_cast<unsigned long long>(value));
+  };
+  KL_TRY(within("context", o.context, 1, kMaxContext));
+  KL_TRY(within("kv_tokens", o.kv_tokens, 0, uint64_t{1} << 32));
+  KL_TRY(within("max_rows", o.max_rows, 1, kMaxRows));
+  KL_TRY(within("max_outputs", o.max_outputs, 1, kMaxOutputs));
+  return within("max_sequences", o.max_sequences, 1, kMaxSequences);
+}
+
+// A window group's sequence never holds more than its window, the page it enters and the rows of one step.
+uint32_t pages_of(const KvGroupSpec& group, const RunnerOptions& o, uint64_t kv_tokens) {
+  const uint64_t all = ceil_div(kv_tokens, kKvPageTokens);
+  if (group.window == 0) return static_cast<uint32_t>(all);
+  const uint64_t each = ceil_div(group.window, kKvPageTokens) + 1 + ceil_div(o.max_rows, kKvPageTokens) + 1;
+  return static_cast<uint32_t>(std::min<uint64_t>(all, each * o.max_sequences));
+}
+
+Result<Blueprint> draw(const Gguf& file, const Device& device, const RunnerOptions& options) {
+  KL_TRY(check_options(options));
+  const TensorLookup find = lookup_in(file);
+  Blueprint b;
+  KL_ASSIGN(b.model, read_model(file.metadata(), find));
+  KL_ASSIGN(b.program, describe(b.model, find, false));
+  KL_ASSIGN(b.greedy_program, describe(b.model, find, true));
+
+  // Whole pages for one context, whatever the rounding.
+  const uint64_t kv_tokens = std::max<uint64_t>(options.kv_tokens, options.context);
+  RunConfig& c = b.config;
+  c.activations = options.activations.value_or(device.preferred_activations());
+  c.kv = options.kv;
+  c.rows = options.max_rows;
+  c.outputs = std::min(options.max_outputs, std::max(options.max_rows, options.max_sequences));
+  c.limits = {options.max_rows, c.outputs, options.max_sequences, static_cast<uint32_t>(b.model.spec.kv_groups.size()),
+              static_cast<uint32_t>(ceil_div(options.context, kKvPageTokens))};
+  for (const KvGroupSpec& g : b.model.spec.kv_groups) {
+    const uint32_t pages = pages_of(g, options, kv_tokens);
+    c.kv_pages.push_back(pages);
+    b.groups.push_back({g.layers, g.heads, g.head_size, g.window, c.kv});
+    const uint64_t page = device.kv_page_bytes({g.heads, g.head_size, g.window, g.layers}, c.kv);
+    b.memory.kv += page * pages * g.layers;
+    b.memory.kv_per_token += page * g.layers / kKvPageTokens;
+  }
+  KL_ASSIGN(b.plan, make_plan(b.greedy_program, device, c));
+  KL_ASSIGN(b.memory.weights, WeightStore::packed_bytes(b.plan.program, b.plan.weights, device));
+  b.memory.largest_tensor = WeightStore::largest_source(b.plan.program, b.plan.weights);
+  for (const WeightUse& use : b.plan.weights) {
+    const WeightInfo& w = b.plan.program.info(use.weight);
+    if (device.packed_bytes(w, use.layout) == 0) b.memory.weights_mapped += w.n * row_bytes(w.format, w.k);
+  }
+  b.memory.workspace = b.plan.arena_bytes + StepParams::bytes(c.limits);
+  return b;
+}
+
+class Runner final : public ModelRunner {
+ public:
+  Runner(Device& device, const RunnerOptions& options, Blueprint blueprint)
+      : device_(device), options_(options), b_(std::move(blueprint)), buckets_(row_buckets(options.max_rows)) {}
+
+  Status start(std::shared_ptr<const Gguf> file, const LoadProgress& progress, const LogSink& log) {
+    KL_ASSIGN(weights_, WeightStore::load(file, b_.plan.program, b_.plan.weights, device_, {options_.pack_cache_dir, progress, log}));
+    KL_ASSIGN(arena_, device_.allocate(b_.plan.arena_bytes, MemoryUse::arena));
+    KL_ASSIGN(step_params_, device_.allocate(StepParams::bytes(b_.config.limits), MemoryUse::step_params));
+    for (size_t g = 0; g < b_.groups.size(); ++g) {
+      const KvGroup& group = b_.groups[g];
+      const uint64_t page = device_.kv_page_bytes({group.kv_heads, group.head_size, group.window, group.layers}, group.format);
+      KL_ASSIGN(std::unique_ptr<Memory> pool, device_.allocate(page * b_.config.kv_pages[g] * group.layers, MemoryUse::kv));
+      pools_.push_back(std::move(pool));
+      page_bytes_.push_back(page);
+    }
+    const std::string salt = file->identity() + device_.info().backend + name(b_.config.activations);
+    KL_ASSIGN(KvCache cache, KvCache::create(b_.groups, b_.config.kv_pages, hash128(std::as_bytes(std::span(salt)))));
+    cache_ = std::make_unique<KvCache>(std::move(cache));
+    return {};
+  }
+
+  const Spec& spec() const override { return b_.model.spec; }
+  const RunnerOptions& options() const override { return options_; }
+  const MemoryEstimate& memory() const override { return b_.memory; }
+  KvCache& cache() override { return *cache_; }
+
+  Result<StepResult> run(const StepBatch& batch) override {
+    const auto begin = std::chrono::steady_clock::now();
+    KL_TRY(fill(batch));
+    for (const BlockCopy& copy : batch.copies) KL_TRY(copy_page(copy));
+    const StepHeader& header = params().header();
+    KL_ASSIGN(Step* const step, step_for(header.rows, batch.greedy));
+    const uint32_t segments = step->recording->segments();
+    const uint32_t at_once = header.rows > kCancelRows ? 1 : segments;
+    for (uint32_t s = 0; s < segments; s += at_once) {
+      if (batch.cancelled && batch.cancelled()) return error(Code::cancelled, "the step was cancelled");
+      KL_ASSIGN(const Ticket ticket, device_.submit(*step->recording, s, std::min(segments, s + at_once)));
+      KL_TRY(device_.wait(ticket, kStepTimeout));
+    }
+    StepResult result;
+    const Plan& plan = step->plan;
+    const auto* logits = reinterpret_cast<const float*>(arena_->host() + plan.value_offset[plan.program.logits.id]);
+    result.logits = {logits, size_t{header.outputs} * b_.model.spec.vocabulary};
+    if (batch.greedy) result.greedy = {reinterpret_cast<const int32_t*>(arena_->host() + plan.value_offset[plan.program.greedy.id]), header.outputs};
+    if (!all_finite(result.logits)) {
+      return error(Code::internal, "the model's output is not finite at position %d: damaged weights, or a number format too narrow for them",
+                   params().row_slot()[params().output_rows()[0]]);
+    }
+    result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    return result;
+  }
+
+  Cost cost(uint32_t rows, uint32_t outputs, uint64_t cached) const override {
+    Cost sum;
+    const uint64_t attended = cached * rows + uint64_t{rows} * (rows + 1) / 2;  // each row sees what is cached and the rows before it
+    for (const Op& op : b_.program.ops) {
+      const OpCost c = kl::cost(b_.program, op, rows, outputs, attended);
+      sum.bytes += c.weight_bytes;
+      sum.macs += c.macs;
+    }
+    sum.bytes += b_.memory.kv_per_token * (cached + rows);
+    return sum;
+  }
+
+  std::string program_text() const override { return to_text(b_.program); }
+  std::string plan_text(uint32_t rows) const override {
+    const Result<Plan> plan = make_plan(b_.program, device_, config_for(buckets_[bucket_of(buckets_, rows)]));
+    return plan.ok() ? to_text(*plan) : plan.status().message();
+  }
+  std::string support_text() const override { return kl::support_text(b_.plan); }
+
+ private:
+  struct Step {
+    Plan plan;
+    std::unique_ptr<Recording> recording;
+  };
+  // Steps of more rows than this are submitted a layer at a time, so that a cancel takes effect within one layer's work.
+  static constexpr uint32_t kCancelRows = 8;
+  static constexpr std::chrono::milliseconds kStepTimeout{60000};
+
+  StepParams params() const { return {step_params_->host(), b_.config.limits}; }
+
+  RunConfig config_for(uint32_t rows) const {
+    RunConfig c = b_.config;
+    c.rows = rows;
+    c.outputs = std::min(c.outputs, std::max(rows, 1u));
+    return c;
+  }
+
+  Result<Step*> step_for(uint32_t rows, bool greedy) {
+    const size_t bucket = bucket_of(buckets_, rows);
+    Step& step = steps_[{bucket, greedy}];
+    if (step.recording) return &step;
+    KL_ASSIGN(step.plan, make_plan(greedy ? b_.greedy_program : b_.program, device_, config_for(buckets_[bucket])));
+    Bindings bindings;
+    bindings.arena = arena_.get();
+    bindings.step_params = step_params_.get();
+    for (const auto& pool : pools_) bindings.kv.push_back(pool.get());
+    bindings.weight = [this](const WeightUse& use) { return weights_->address(use); };
+    if (step.plan.arena_bytes > arena_->bytes()) return error(Code::internal, "a smaller bucket's plan needs a larger arena");
+    KL_ASSIGN(step.recording, device_.record(step.plan, bindings));
+    return &step;
+  }
+
+  // The batch into StepParams; every number is checked, since it becomes an address on the device.
+  Status fill(const StepBatch& batch) {
+    const StepParams p = params();
+    const StepLimits& limits = p.limits();
+    StepHeader header;
+    if (batch.sequences.empty() || batch.sequences.size() > limits.sequences) {
+      return error(Code::invalid_argument, "a step takes 1 to %u sequences, not %zu", limits.sequences, batch.sequences.size());
+    }
+    for (const StepSequence& s : batch.sequences) {
+      const uint32_t index = header.sequences;
+      if (s.tokens.empty() || s.tokens.size() > limits.rows - header.rows) {
+        return error(Code::invalid_argument, "a step takes at most %u rows; sequence %u brings %zu behind %u", limits.rows, index, s.tokens.size(), header.rows);
+      }
+      if (s.outputs > s.tokens.size() || s.outputs > limits.outputs - header.outputs) {
+        return error(Code::invalid_argument, "a step gives at most %u rows of logits; sequence %u asks for %u", limits.outputs, index, s.outputs);
+      }
+      const auto rows = static_cast<uint32_t>(s.tokens.size());
+      p.sequences()[index] = {header.rows, rows, s.first_position, 0};
+      for (uint32_t r = 0; r < rows; ++r) {
+        const int32_t token = s.tokens[r];
+        if (token < 0 || static_cast<uint32_t>(token) >= spec().vocabulary) {
+          return error(Code::invalid_argument, "token id %d is outside the vocabulary of %u", token, spec().vocabulary);
+        }
+        const uint32_t row = header.rows + r;
+        const auto position = static_cast<int32_t>(s.first_position + r);
+        p.tokens()[row] = token;
+        for (int component = 0; component < 3; ++component) p.positions()[3 * row + component] = position;
+        p.row_sequence()[row] = index;
+        p.row_slot()[row] = position;
+      }
+      for (uint32_t o = 0; o < s.outputs; ++o) p.output_rows()[header.outputs++] = header.rows + rows - s.outputs + o;
+      for (uint32_t g = 0; g < limits.groups; ++g) {
+        const std::span<const uint32_t> table = cache_->table(s.cache, g);
+        if (table.size() > limits.pages || ceil_div(uint64_t{s.first_position} + rows, kKvPageTokens) > table.size()) {
+          return error(Code::internal, "sequence %u has %zu pages for %u tokens", index, table.size(), s.first_position + rows);
+        }
+        std::copy(table.begin(), table.end(), p.block_table(g, index));
+      }
+      header.rows += rows;
+      header.sequences += 1;
+    }
+    p.header() = header;
+    return {};
+  }
+
+  Status copy_page(const BlockCopy& copy) {
+    const uint64_t bytes = page_bytes_[copy.group], layer = bytes * b_.config.kv_pages[copy.group];
+    Memory* pool = pools_[copy.group].get();
+    for (uint32_t l = 0; l < b_.groups[copy.group].layers; ++l) {
+      KL_TRY(device_.copy({.to = pool, .to_offset = l * layer + copy.to * bytes, .from = pool, .from_host = nullptr,
+                           .from_offset = l * layer + copy.from * bytes, .bytes = bytes}));
+    }
+    return {};
+  }
+
+  static bool all_finite(std::span<const float> x) {
+    uint32_t bad = 0;  // integer, so that the compiler makes vector code of it
+    for (const float each : x) bad |= (std::bit_cast<uint32_t>(each) & 0x7f800000u) == 0x7f800000u ? 1u : 0u;
+    return bad == 0;
+  }
+
+  Device& device_;
+  RunnerOptions options_;
+  Blueprint b_;
+  std::vector<uint32_t> buckets_;
+  std::unique_ptr<WeightStore> weights_;
+  std::unique_ptr<Memory> arena_, step_params_;
+  std::vector<std::unique_ptr<Memory>> pools_;
+  std::vector<uint64_t> page_bytes_;
+  std::unique_ptr<KvCache> cache_;
+  std::map<std::pair<size_t, bool>, Step> steps_;
+};
+
+}  // namespace
+
+Result<MemoryEstimate> ModelRunner::estimate(const Gguf& file, Device& device, const RunnerOptions& options) {
+  KL_ASSIGN(const Blueprint b, draw(file, device, options));
+  return b.memory;
+}
+
+Result<std::unique_ptr<ModelRunner>> ModelRunner::load(std::shared_ptr<const Gguf> file, Device& device, const RunnerOptions& options,
+                                                       const LoadProgress& progress, const LogSink& log) {
+  KL_ASSIGN(Blueprint b, draw(*file, device, options));
+  const MemoryEstimate& m = b.memory;
+  if (options.memory_budget != 0 && m.total() > options.memory_budget) {
+    return error(Code::out_of_memory,
+                 "the model needs %s bytes (weights %s, cache %s for %u tokens of context in %s, workspace %s) but the budget is %s; a smaller context or a cache "
+                 "of fewer bits (q8, q4) takes less",
+                 with_commas(m.total()).c_str(), with_commas(m.weights).c_str(), with_commas(m.kv).c_str(), options.context, name(options.kv),
+                 with_commas(m.workspace).c_str(), with_commas(options.memory_budget).c_str());
+  }
+  auto runner = std::make_unique<Runner>(device, options, std::move(b));
+  KL_TRY(runner->start(std::move(file), progress, log));
+  return std::unique_ptr<ModelRunner>(std::move(runner));
+}
+
+}  // namespace kl

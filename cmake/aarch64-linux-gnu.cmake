@@ -1,9 +1,12 @@
-# Cross build for 64-bit ARM Linux; tests run under qemu-aarch64.
+# Cross build for 64-bit ARM Linux; tests run under qemu-aarch64. The libraries come as static archives in a folder that scripts/test.sh fills.
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
 set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)
 set(CMAKE_CXX_COMPILER aarch64-linux-gnu-g++)
 set(CMAKE_CROSSCOMPILING_EMULATOR qemu-aarch64;-L;/usr/aarch64-linux-gnu)
-set(CMAKE_FIND_ROOT_PATH /usr/aarch64-linux-gnu /usr/lib/aarch64-linux-gnu)
+set(kinglet_sysroot ${CMAKE_CURRENT_LIST_DIR}/../build/sysroot-arm64)
+set(CMAKE_FIND_ROOT_PATH ${kinglet_sysroot} /usr/aarch64-linux-gnu)
 set(CMAKE_FIND_ROOT_PATH_MODE_PROGRAM NEVER)
-set(ENV{PKG_CONFIG_LIBDIR} /usr/lib/aarch64-linux-gnu/pkgconfig:/usr/share/pkgconfig)
+set(CMAKE_FIND_ROOT_PATH_MODE_LIBRARY ONLY)
+set(ENV{PKG_CONFIG_SYSROOT_DIR} ${kinglet_sysroot})
+set(ENV{PKG_CONFIG_LIBDIR} ${kinglet_sysroot}/usr/lib/aarch64-linux-gnu/pkgconfig)

@@ -22,6 +22,7 @@ class FaultyOs {
   // Call number n (from 0) returns `negative_errno`; with short_count a read or write does half of what was asked, other calls succeed.
   FaultyOs(size_t n, int negative_errno, Kind kind = Kind::error) {
     state() = {kind, n, negative_errno, 0, 0, {}};
+    state().names.reserve(kMaxNames);
     install_os(&table());
   }
   ~FaultyOs() { install_os(nullptr); }
@@ -29,11 +30,12 @@ class FaultyOs {
   FaultyOs& operator=(const FaultyOs&) = delete;
 
   size_t calls() const { return state().calls; }
-  const std::vector<const char*>& names() const { return state().names; }
+  const std::vector<const char*>& names() const { return state().names; }  // of the first 4,096 calls
   // Descriptors and mappings opened minus closed since this object began.
   int64_t open_handles() const { return state().open_handles; }
 
  private:
+  static constexpr size_t kMaxNames = 4096;
   struct State {
     Kind kind = Kind::none;
     size_t at = SIZE_MAX;
@@ -49,7 +51,7 @@ class FaultyOs {
   // 0, or the error to return instead of calling.
   static int fault(const char* name) {
     State& s = state();
-    s.names.push_back(name);
+    if (s.names.size() < kMaxNames) s.names.push_back(name);  // allocates nothing: close() is called from destructors
     const size_t n = s.calls++;
     const bool hit = s.kind == Kind::error ? n == s.at : s.kind == Kind::error_from_then_on && n >= s.at;
     return hit ? s.error : 0;

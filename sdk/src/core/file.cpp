@@ -24,16 +24,23 @@ Result<std::shared_ptr<const ByteSource>> ByteSource::open(const std::string& pa
   if (path.empty() || path.find('\0') != std::string::npos) {
     return error(Code::invalid_argument, "expected a file path, got %s", quoted(path).c_str());
   }
-  const int fd = retry_interrupted([&] { return os().open_read(path.c_str()); });
-  if (fd < 0) return os_error("open", path, fd);
-  return from_owned_fd(fd, access, path);
+  // The object comes first: from the moment there is a descriptor it has an owner, whatever is thrown.
+  const std::shared_ptr<ByteSource> source(new ByteSource);
+  source->name_ = path;
+  source->fd_ = retry_interrupted([&] { return os().open_read(path.c_str()); });
+  if (source->fd_ < 0) return os_error("open", path, source->fd_);
+  KL_TRY(source->load(access));
+  return std::shared_ptr<const ByteSource>(source);
 }
 
 Result<std::shared_ptr<const ByteSource>> ByteSource::open_fd(int fd, Access access, std::string name) {
   if (fd < 0) return error(Code::invalid_argument, "expected an open file descriptor, got %d", fd);
-  const int own = retry_interrupted([&] { return os().duplicate(fd); });
-  if (own < 0) return os_error("duplicate", name, own);
-  return from_owned_fd(own, access, std::move(name));
+  const std::shared_ptr<ByteSource> source(new ByteSource);
+  source->name_ = std::move(name);
+  source->fd_ = retry_interrupted([&] { return os().duplicate(fd); });
+  if (source->fd_ < 0) return os_error("duplicate", source->name_, source->fd_);
+  KL_TRY(source->load(access));
+  return std::shared_ptr<const ByteSource>(source);
 }
 
 std::shared_ptr<const ByteSource> ByteSource::view(std::span<const std::byte> bytes, std::string name) {
@@ -43,34 +50,25 @@ std::shared_ptr<const ByteSource> ByteSource::view(std::span<const std::byte> by
   return source;
 }
 
-Result<std::shared_ptr<const ByteSource>> ByteSource::from_owned_fd(int fd, Access access, std::string name) {
-  const std::shared_ptr<ByteSource> source(new ByteSource);
-  source->name_ = std::move(name);
-  source->fd_ = fd;
-  if (const int failed = retry_interrupted([&] { return os().stat(fd, &source->opened_); }); failed < 0) {
-    return os_error("examine", source->name_, failed);
+Status ByteSource::load(Access access) {
+  if (const int failed = retry_interrupted([&] { return os().stat(fd_, &opened_); }); failed < 0) return os_error("examine", name_, failed);
+  if (!opened_.regular) {
+    return error(Code::invalid_argument, "%s is %s; expected a regular file", quoted(name_, 400).c_str(),
+                 opened_.folder ? "a folder" : "a pipe or device");
   }
-  if (!source->opened_.regular) {
-    return error(Code::invalid_argument, "%s is %s; expected a regular file", quoted(source->name_, 400).c_str(),
-                 source->opened_.folder ? "a folder" : "a pipe or device");
-  }
-  const std::optional<size_t> size = checked_cast<size_t>(source->opened_.size);
+  const std::optional<size_t> size = checked_cast<size_t>(opened_.size);
   if (!size) {
-    return error(Code::unsupported, "%s has %s bytes, more than this process can address", quoted(source->name_, 400).c_str(),
-                 with_commas(source->opened_.size).c_str());
+    return error(Code::unsupported, "%s has %s bytes, more than this process can address", quoted(name_, 400).c_str(),
+                 with_commas(opened_.size).c_str());
   }
-  if (*size == 0) return std::shared_ptr<const ByteSource>(source);
-  if (access == Access::read) {
-    KL_TRY(source->read_all(*size));
-    return std::shared_ptr<const ByteSource>(source);
-  }
+  if (*size == 0) return {};
+  if (access == Access::read) return read_all(*size);
   void* address = nullptr;
-  if (const int failed = retry_interrupted([&] { return os().map(fd, *size, &address); }); failed < 0) {
-    return os_error("map", source->name_, failed);
-  }
-  source->mapped_ = true;
-  source->bytes_ = {static_cast<const std::byte*>(address), *size};
-  return std::shared_ptr<const ByteSource>(source);
+  if (const int failed = retry_interrupted([&] { return os().map(fd_, *size, &address); }); failed < 0)
+    return os_error("map", name_, failed);
+  mapped_ = true;
+  bytes_ = {static_cast<const std::byte*>(address), *size};
+  return {};
 }
 
 Status ByteSource::read_all(size_t size) {

@@ -48,7 +48,7 @@ class ByteSource {
 
  private:
   ByteSource() = default;
-  static Result<std::shared_ptr<const ByteSource>> from_owned_fd(int fd, Access access, std::string name);
+  Status load(Access access);  // maps or reads fd_
   Status read_all(size_t size);
   Status read_range(uint64_t offset, std::span<std::byte> out) const;
 

@@ -32,5 +32,18 @@ KL_INLINE void unroll(Fn fn) {
 // (15-40 % of the bandwidth when the compiler hoisted the scales of a block above its codes).
 KL_INLINE void keep_order() { asm volatile("" ::: "memory"); }
 
+// 8 x 16 six-bit numbers -> bytes: 64 bytes of low nibbles (byte 16 (j % 4) + o, low for j < 4), then 32 bytes of upper bits (byte 16 (j % 2) + o,
+// bits 2 (j / 2)).
+KL_INLINE void unpack_six_portable(const std::byte* from, uint8_t* to) {
+  const uint8_t* nibbles = reinterpret_cast<const uint8_t*>(from);
+  for (int j = 0; j < 8; ++j) {
+    const int nibble_shift = 4 * (j / 4), upper_shift = 2 * (j / 2);
+    for (int o = 0; o < 16; ++o) {
+      const int low = (nibbles[16 * (j % 4) + o] >> nibble_shift) & 15;
+      to[16 * j + o] = static_cast<uint8_t>(low | (((nibbles[64 + 16 * (j % 2) + o] >> upper_shift) & 3) << 4));
+    }
+  }
+}
+
 }  // namespace
 }  // namespace kl::cpu

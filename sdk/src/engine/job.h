@@ -1,0 +1,107 @@
+// What the scheduler keeps of models, caches and generations. Fields marked [s] belong to the scheduler thread alone.
+#pragma once
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/generation.h"
+#include "engine/model_runner.h"
+#include "engine/waker.h"
+#include "sampling/sampler.h"
+#include "sampling/stop_rules.h"
+#include "text/detokenizer.h"
+#include "text/vocabulary.h"
+
+namespace kl {
+
+// A model in place. Released by its last user with a flag, so that letting go never allocates, waits or fails.
+struct ModelSlot {
+  uint32_t id = 0;                                // in traces
+  std::unique_ptr<ModelRunner> runner;            // [s]
+  std::shared_ptr<const Vocabulary> vocabulary;
+  uint32_t context = 0;                           // tokens of one sequence
+  uint32_t vocabulary_size = 0;                   // V of the logits
+  uint64_t memory = 0;                            // bytes, accounted
+  std::atomic<bool> released = false;
+};
+
+// The KV cache of one session or sequence.
+struct CacheSlot {
+  explicit CacheSlot(std::shared_ptr<ModelSlot> of) : model(std::move(of)) {}
+  const std::shared_ptr<ModelSlot> model;
+  std::atomic<bool> released = false;
+  bool evictable = true;               // a session's is computed again when it was evicted; a kl_sequence's is not
+  std::optional<SequenceId> sequence;  // [s]
+  std::vector<int32_t> tokens;         // [s] what is in the cache
+  uint64_t last_used = 0;              // [s] number of the step
+  bool in_use = false;                 // [s] an admitted job or an evaluation works on it
+  bool registered = false;             // [s] the scheduler looks at `released`
+};
+
+// The app's side of a slot.
+template <class Slot>
+class SlotOwner {
+ public:
+  SlotOwner() = default;
+  SlotOwner(std::shared_ptr<Slot> slot, std::shared_ptr<Waker> scheduler) : slot_(std::move(slot)), scheduler_(std::move(scheduler)) {}
+  SlotOwner(SlotOwner&& other) noexcept = default;
+  SlotOwner& operator=(SlotOwner&& other) noexcept {
+    std::swap(slot_, other.slot_);
+    std::swap(scheduler_, other.scheduler_);
+    return *this;
+  }
+  ~SlotOwner() {
+    if (!slot_) return;
+    slot_->released.store(true);
+    scheduler_->wake();
+  }
+  const std::shared_ptr<Slot>& get() const { return slot_; }
+  Slot* operator->() const { return slot_.get(); }
+  explicit operator bool() const { return slot_ != nullptr; }
+
+ private:
+  std::shared_ptr<Slot> slot_;
+  std::shared_ptr<Waker> scheduler_;
+};
+
+struct Job;
+
+// Told of the end of a job, on the scheduler thread, before the app can see the final event. Must leave itself ready for the next job even when it throws
+// std::bad_alloc (the generation then fails with out_of_memory).
+class JobOwner {
+ public:
+  virtual ~JobOwner() = default;
+  virtual void job_ended(const Job& job, EventKind how) = 0;
+};
+
+// A generation that has not ended. Handed to the scheduler whole.
+struct Job {
+  std::shared_ptr<Generation> generation;
+  std::shared_ptr<JobOwner> owner;
+  std::shared_ptr<CacheSlot> cache;
+  std::vector<int32_t> tokens;  // the prompt, then what was generated: all that the cache is to hold
+  uint32_t prompt_tokens = 0;
+  SamplingOptions sampling;
+  uint32_t max_tokens = 0;  // 0: no limit
+  uint32_t logprobs = 0;
+  bool ignore_end = false;
+  StopTexts stops;
+  std::optional<Detokenizer> detokenizer;
+  std::string answer;  // all text delivered
+  Clock::time_point submitted = Clock::now();
+
+  bool admitted = false;    // [s] and so on
+  bool alone = false;       // see PolicyJob
+  bool done = false;
+  bool was_admitted = false;
+  bool stalled = false;
+  Clock::time_point first_step, first_token, stalled_since;
+  uint32_t generated = 0;
+
+  uint32_t pending() const { return static_cast<uint32_t>(tokens.size() - cache->tokens.size()); }
+  bool decoding() const { return generated > 0 && pending() == 1; }
+};
+
+}  // namespace kl

@@ -1,0 +1,47 @@
+// What goes in the next step: a pure function of the queue's state, so that every decision can be tested without a thread or a model.
+#pragma once
+#include <cstdint>
+#include <span>
+#include <vector>
+
+namespace kl {
+
+// A generation that could go on: it has a place in the cache, its reader has room. In order of arrival.
+struct PolicyJob {
+  uint32_t model = 0;    // index into models
+  uint32_t pending = 0;  // rows to compute before its next token can be sampled, at least 1
+  bool decoding = false; // pending is 1 and the row is a generated token
+  bool alone = false;    // a step with others failed: it runs by itself, so that only the culprit fails
+};
+
+struct PolicyModel {
+  uint32_t max_rows = 512, max_outputs = 64, max_sequences = 32;
+};
+
+// Where the last steps left off.
+struct PolicyTurn {
+  uint32_t next_model = 0;  // looked at first
+  uint32_t next_job = 0;    // jobs from this index on come first, when there are more than fit
+};
+
+struct StepSlice {
+  uint32_t job = 0;  // index into jobs
+  uint32_t rows = 0;
+};
+
+struct StepChoice {
+  uint32_t model = 0;
+  std::vector<StepSlice> slices;  // empty: nothing to do
+  PolicyTurn turn;                // for the next call
+};
+
+// Prompt rows in a step that also decodes: decoding sessions wait no longer than this many rows take. At 64 rows the 8-bit products, not the weights'
+// bytes, bound a step (the design's roofline), so larger chunks would not make the prompt faster.
+inline constexpr uint32_t kPromptRowsBesideDecoding = 64;
+
+// Decoding rows first, one each; the prompts share the rest in equal parts, earlier arrivals taking what is left over. Models take turns, and so
+// do jobs of which there are more than sequences in a step.
+// Every job is chosen after finitely many calls when the turn is passed on.
+StepChoice choose_step(std::span<const PolicyModel> models, std::span<const PolicyJob> jobs, PolicyTurn turn);
+
+}  // namespace kl

@@ -1,0 +1,297 @@
+// One step: choose, reserve, run, commit or roll back, sample, deliver.
+#include <algorithm>
+#include <new>
+
+#include "engine/scheduler.h"
+
+namespace kl {
+
+// The jobs of a step with their reservations. What was not committed is rolled back when it goes.
+class Scheduler::Batch {
+ public:
+  struct Row {
+    Job* job = nullptr;
+    uint32_t rows = 0;
+    bool decoding = false;
+    bool outputs = false;  // its next token is sampled after this step
+  };
+  explicit Batch(KvCache& cache) : kv(cache) {}
+  ~Batch() {
+    for (const Row& row : rows) (void)kv.roll_back(*row.job->cache->sequence);
+  }
+  bool holds(const Job* job) const {
+    return std::any_of(rows.begin(), rows.end(), [&](const Row& row) { return row.job == job; });
+  }
+  KvCache& kv;
+  std::vector<Row> rows;
+  StepBatch step;
+  ModelRunner::Cost cost;
+};
+
+bool Scheduler::step() {
+  if (!lost_.ok()) return false;
+  std::vector<PolicyModel> models(models_.size());
+  for (size_t i = 0; i < models_.size(); ++i) {
+    const RunnerOptions& o = models_[i]->runner->options();
+    models[i] = {o.max_rows, o.max_outputs, o.max_sequences};
+  }
+  std::vector<PolicyJob> choices;
+  std::vector<uint32_t> index;  // of jobs_
+  const Clock::time_point now = Clock::now();
+  for (uint32_t i = 0; i < jobs_.size(); ++i) {
+    Job& job = *jobs_[i];
+    if (job.done || !job.admitted) continue;
+    const bool stalled = !job.generation->has_room();
+    if (stalled && !job.stalled) job.stalled_since = now;
+    if (!stalled && job.stalled) {
+      job.generation->update_stats([&](GenerationStats& s) { s.stalled_s += seconds_between(job.stalled_since, now); });
+    }
+    job.stalled = stalled;
+    if (stalled) continue;
+    const auto model = std::find(models_.begin(), models_.end(), job.cache->model);
+    choices.push_back({static_cast<uint32_t>(model - models_.begin()), job.pending(), job.decoding(), job.alone});
+    index.push_back(i);
+  }
+  StepChoice choice = choose_step(models, choices, turn_);
+  turn_ = choice.turn;
+  if (choice.slices.empty()) return false;
+  for (StepSlice& slice : choice.slices) slice.job = index[slice.job];
+  run_choice(choice);
+  return true;
+}
+
+// Pages for the job's rows: from idle sessions, then from the latest arrival. False: the job is not part of this step.
+bool Scheduler::reserve_for(Job& job, uint32_t rows, Batch& batch) {
+  CacheSlot& cache = *job.cache;
+  batch.rows.reserve(batch.rows.size() + 1);
+  const size_t needed = cache.tokens.size() + rows;
+  if (cache.tokens.capacity() < needed) cache.tokens.reserve(std::max(needed, 2 * cache.tokens.capacity()));
+  for (;;) {
+    const auto copies = reserve_evicting(cache, rows);
+    if (copies.ok()) {
+      batch.rows.push_back({&job, rows, job.decoding(), rows == job.pending()});
+      batch.step.copies.insert(batch.step.copies.end(), copies->begin(), copies->end());
+      return true;
+    }
+    if (copies.status().code() != Code::out_of_memory && copies.status().code() != Code::context_full) {
+      end_job(job, Event::fail(copies.status()));
+      return false;
+    }
+    Job* latest = nullptr;  // that has pages of this model and no part in this step yet
+    bool others = false;
+    for (const auto& other : jobs_) {
+      if (other.get() == &job || !other->admitted || other->cache->model != cache.model) continue;
+      others = true;
+      if (!batch.holds(other.get())) latest = other.get();
+    }
+    const bool is_later = latest && std::find_if(jobs_.begin(), jobs_.end(), [&](const auto& j) { return j.get() == &job || j.get() == latest; })->get() == &job;
+    if (copies.status().code() == Code::out_of_memory && is_later) {
+      preempt(*latest);
+    } else if (copies.status().code() == Code::out_of_memory && others) {
+      preempt(job);
+      return false;
+    } else {
+      end_job(job, job.generated > 0 ? Event::finish(FinishReason::context_full) : Event::fail(Status(Code::context_full, copies.status().message())));
+      return false;
+    }
+  }
+}
+
+void Scheduler::run_choice(const StepChoice& choice) {
+  const std::shared_ptr<ModelSlot> model = models_[choice.model];
+  ModelRunner& runner = *model->runner;
+  Batch batch(runner.cache());
+  Status status;
+  Clock::time_point began = Clock::now();
+  try {
+    uint64_t cached = 0;
+    uint32_t rows = 0, outputs = 0;
+    bool greedy = true;
+    for (const StepSlice& slice : choice.slices) {
+      Job& job = *jobs_[slice.job];
+      if (job.done || !job.admitted) continue;  // preempted for an earlier one of this step
+      if (!reserve_for(job, slice.rows, batch)) continue;
+    }
+    if (batch.rows.empty()) return;
+    for (const Batch::Row& row : batch.rows) {
+      const Job& job = *row.job;
+      const auto length = static_cast<uint32_t>(job.cache->tokens.size());
+      batch.step.sequences.push_back({*job.cache->sequence, std::span(job.tokens).subspan(length, row.rows), length, row.outputs ? 1u : 0u});
+      if (row.outputs && (!job.sampling.is_plain_greedy() || job.logprobs > 0)) greedy = false;
+      cached += length;
+      rows += row.rows;
+      outputs += row.outputs ? 1 : 0;
+    }
+    batch.step.greedy = greedy && outputs > 0;
+    batch.step.cancelled = [&] {
+      return interrupted() || std::any_of(batch.rows.begin(), batch.rows.end(), [](const Batch::Row& r) { return r.rows > 1 && r.job->generation->cancelled(); });
+    };
+    batch.cost = runner.cost(rows, outputs, cached);
+    began = Clock::now();
+    for (const Batch::Row& row : batch.rows) {
+      Job& job = *row.job;
+      if (job.first_step != Clock::time_point{}) continue;
+      job.first_step = began;
+      job.generation->update_stats([&](GenerationStats& s) { s.queued_s = seconds_between(job.submitted, began); });
+    }
+    const Result<StepResult> result = runner.run(batch.step);
+    status = result.status();
+    account(batch, *model, status, result.ok() ? result->seconds : seconds_between(began, Clock::now()));
+    if (result.ok()) {
+      step_done(batch, *result);
+      return;
+    }
+  } catch (const std::bad_alloc&) {
+    status = Status(Code::out_of_memory, {});
+  } catch (const std::exception&) {
+    status = Status(Code::internal, {});
+  }
+  step_failed(batch, status);
+}
+
+// Nothing was committed. A step of one job says who is at fault; the jobs of a larger one are tried one by one.
+void Scheduler::step_failed(Batch& batch, const Status& status) noexcept {
+  for (const Batch::Row& row : batch.rows) (void)batch.kv.roll_back(*row.job->cache->sequence);
+  const std::vector<Batch::Row> rows = std::move(batch.rows);
+  batch.rows.clear();
+  if (status.code() == Code::cancelled) return;  // the cancelled job is reaped; the others go on in the next step
+  if (status.code() == Code::device_lost) {
+    {
+      const std::lock_guard lock(mutex_);
+      lost_ = status;
+    }
+    log(LogLevel::error, status.message());
+    for (const auto& job : jobs_) end_job(*job, Event::fail(status));
+    return;
+  }
+  if (rows.size() == 1) {
+    end_job(*rows[0].job, Event::fail(status));
+    return;
+  }
+  for (const Batch::Row& row : rows) row.job->alone = true;
+}
+
+void Scheduler::step_done(Batch& batch, const StepResult& result) {
+  std::vector<Batch::Row> rows = std::move(batch.rows);
+  batch.rows.clear();
+  // Commit all before anything can fail: from here on each job is on its own.
+  for (Batch::Row& row : rows) {
+    CacheSlot& cache = *row.job->cache;
+    const Status committed = batch.kv.commit(*cache.sequence, row.rows);
+    const auto from = row.job->tokens.begin() + static_cast<ptrdiff_t>(cache.tokens.size());
+    cache.tokens.insert(cache.tokens.end(), from, from + row.rows);  // capacity was reserved
+    cache.last_used = step_number_;
+    row.job->alone = false;
+    if (!committed.ok()) end_job(*row.job, Event::fail(committed));
+  }
+  const size_t vocabulary = rows[0].job->cache->model->vocabulary_size;
+  size_t output = 0;
+  for (const Batch::Row& row : rows) {
+    Job& job = *row.job;
+    const size_t at = output;
+    output += row.outputs ? 1 : 0;
+    if (job.done) continue;
+    const uint32_t total = job.prompt_tokens;
+    if (job.generated == 0) job.generation->progress(std::min(static_cast<uint32_t>(job.cache->tokens.size()), total), total);
+    if (!row.outputs) continue;
+    try {
+      const std::span<const float> logits = result.logits.size() >= output * vocabulary ? result.logits.subspan(at * vocabulary, vocabulary) : std::span<const float>();
+      sample(job, logits, at < result.greedy.size() ? &result.greedy[at] : nullptr);
+    } catch (const std::bad_alloc&) {
+      end_job(job, Event::fail(Status(Code::out_of_memory, {})));
+    }
+  }
+}
+
+// The next token of a job whose tokens are all in the cache.
+void Scheduler::sample(Job& job, std::span<const float> logits, const int32_t* greedy) {
+  const Vocabulary& vocabulary = *job.cache->model->vocabulary;
+  Event event{.kind = EventKind::token};
+  if (greedy && job.sampling.is_plain_greedy() && job.logprobs == 0) {
+    event.token = *greedy;
+  } else {
+    const auto token = sampler_.sample(logits, job.sampling, job.tokens, job.tokens.size());
+    if (!token.ok()) return end_job(job, Event::fail(token.status()));
+    event.token = *token;
+  }
+  if (!vocabulary.has(event.token)) {
+    return end_job(job, Event::fail(error(Code::internal, "the model chose token %d of a vocabulary of %zu", event.token, vocabulary.size())));
+  }
+  if (job.logprobs > 0) {
+    const auto logprob = sampler_.logprobs(logits, event.token, job.logprobs, event.top);
+    if (!logprob.ok()) return end_job(job, Event::fail(logprob.status()));
+    event.logprob = *logprob;
+  }
+  const bool is_end = !job.ignore_end && vocabulary.is_end(event.token);
+  const Clock::time_point now = Clock::now();
+  const bool first = job.generated == 0;
+  if (first) {
+    job.first_token = now;
+    publish(*job.cache);  // the whole prompt is in the cache, and its logits are numbers
+  }
+  FinishReason reason = FinishReason::none;
+  if (is_end) {
+    reason = FinishReason::stop;
+  } else {
+    job.tokens.push_back(event.token);
+    ++job.generated;
+    std::string text;
+    const Status pushed = job.detokenizer->push(event.token, text);
+    if (!pushed.ok()) return end_job(job, Event::fail(pushed));
+    if (job.stops.push(text, event.text)) reason = FinishReason::stop_string;
+    if (reason == FinishReason::none && job.generated == job.max_tokens) reason = FinishReason::length;
+    if (reason == FinishReason::none && job.tokens.size() > job.cache->model->context) reason = FinishReason::context_full;
+    job.answer += event.text;
+  }
+  job.generation->update_stats([&](GenerationStats& s) {
+    if (first) {
+      s.ttft_s = seconds_between(job.submitted, now);
+      s.prefill_s = seconds_between(job.first_step, now);
+    }
+    s.decode_s = seconds_between(job.first_token, now);
+    s.generated_tokens = job.generated;
+  });
+  Event tail{.kind = EventKind::token};
+  if (reason != FinishReason::none && reason != FinishReason::stop_string) {
+    std::string rest;
+    job.detokenizer->finish(rest);
+    if (!job.stops.push(rest, tail.text)) job.stops.flush(tail.text);
+    job.answer += tail.text;
+  }
+  if (!is_end) job.generation->push(std::move(event));
+  if (!tail.text.empty()) job.generation->push(std::move(tail));
+  if (reason != FinishReason::none) end_job(job, Event::finish(reason));
+}
+
+void Scheduler::account(Batch& batch, const ModelSlot& model, const Status& status, double seconds) noexcept {
+  uint32_t rows = 0, decoding = 0;
+  for (const Batch::Row& row : batch.rows) {
+    rows += row.rows;
+    decoding += row.decoding ? 1 : 0;
+    row.job->generation->update_stats([&](GenerationStats& s) {
+      if (!status.ok()) return;
+      if (row.decoding) {
+        ++s.decode_steps;
+        s.step_s += seconds;
+        s.decode_bytes += batch.cost.bytes;
+        s.decode_macs += batch.cost.macs;
+      } else {
+        s.prefill_bytes += batch.cost.bytes;
+        s.prefill_macs += batch.cost.macs;
+      }
+    });
+  }
+  ++step_number_;
+  const double end = seconds_between(opened_at_, Clock::now());
+  trace_.add({model.id, end - seconds, seconds, rows, rows - decoding, static_cast<uint32_t>(batch.rows.size()), batch.cost.bytes, batch.cost.macs, status.code()});
+  const std::lock_guard lock(mutex_);
+  ++stats_.steps;
+  stats_.device_s += seconds;
+  if (!status.ok()) return;
+  stats_.prompt_rows += rows - decoding;
+  stats_.decode_rows += decoding;
+  stats_.bytes_read += batch.cost.bytes;
+  stats_.macs += batch.cost.macs;
+}
+
+}  // namespace kl

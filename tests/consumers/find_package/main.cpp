@@ -1,0 +1,21 @@
+// An app over the C++ layer: continues a story with the model it is given.
+#include <iostream>
+#include <kinglet/kinglet.hpp>
+
+int main(int argc, char** argv) {
+  if (argc != 2) return 2;
+  auto engine = kinglet::Engine::open();
+  if (!engine) return std::cerr << engine.error().message << "\n", 1;
+  auto model = engine->load(argv[1], {.context = 256});
+  if (!model) return std::cerr << model.error().message << "\n", 1;
+  auto session = model->session();
+  if (!session) return std::cerr << session.error().message << "\n", 1;
+
+  auto story = session->continue_text("Once upon a time", {.max_tokens = 48});
+  for (auto& piece : story) std::cout << piece.text << std::flush;
+  std::cout << "\n";
+  if (!story) return std::cerr << story.error().message << "\n", 1;
+
+  auto again = kinglet::collect(session->continue_text("Once upon a time", {.max_tokens = 48})).get();
+  return again && again->finish == kinglet::Finish::length ? 0 : 1;
+}

@@ -13,7 +13,7 @@ namespace {
 const std::map<std::string, std::set<std::string>> kMayKnow = {
     {"core", {}},
     {"ir", {"core"}},
-    {"models", {"ir", "core"}},
+    {"models", {"ir", "weights", "core"}},  // a family reads its hyperparameters from the container's metadata
     {"backend", {"ir", "core"}},
     {"weights", {"backend", "core"}},
     {"plan", {"backend", "ir", "core"}},
@@ -60,7 +60,8 @@ TEST(IncludeGraph, ABackendKnowsTheBackendInterfaceIrAndCoreAndNoOtherBackend) {
       if (!include.quoted) continue;
       ++checked;
       const std::string target = first_folder(include.name);
-      const bool below = target == "backend" || target == "ir" || target == "core";
+      // A backend records a Plan, so it sees what one is; how one is made is not its business.
+      const bool below = target == "backend" || target == "ir" || target == "core" || include.name == "plan/plan.h";
       EXPECT_TRUE(below || !(kMayKnow.contains(target) || kBackends.contains(target)) || target == own) << place(file, include);
     }
   }

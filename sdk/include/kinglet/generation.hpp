@@ -94,8 +94,8 @@ class Generation {
   Iterator begin() { return Iterator(this); }
   std::nullptr_t end() { return nullptr; }
 
-  // Asks it to stop; any thread. kl_generation_cancel
-  Result<void> cancel() { return detail::done(kl_generation_cancel(handle_.get())); }
+  // Asks it to stop; any thread, any number of times. kl_generation_cancel
+  void cancel() { kl_generation_cancel(handle_.get()); }
 
   Result<GenerationStats> stats() const {
     auto stats = detail::sized<GenerationStats>();

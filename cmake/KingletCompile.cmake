@@ -6,7 +6,8 @@ add_library(kinglet_warnings INTERFACE)
 target_compile_options(kinglet_warnings INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor> $<$<COMPILE_LANGUAGE:CXX>:-Woverloaded-virtual> -Wimplicit-fallthrough)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
-  target_compile_options(kinglet_warnings INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict>)  # false alarms in std::string, GCC bug 105651
+  target_compile_options(kinglet_warnings INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Wno-restrict>  # false alarms in std::string, GCC bug 105651
+    $<$<COMPILE_LANGUAGE:CXX>:-Wno-maybe-uninitialized>)  # false alarms in std::variant and in the AVX-512 headers, GCC bugs 80635, 105593
 endif()
 if(KINGLET_WARNINGS_AS_ERRORS)
   target_compile_options(kinglet_warnings INTERFACE -Werror)

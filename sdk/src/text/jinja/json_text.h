@@ -1,0 +1,20 @@
+// tojson as Hugging Face defines it: Python's json.dumps without HTML escapes.
+#pragma once
+#include <optional>
+#include <string>
+
+#include "text/jinja/runtime.h"
+
+namespace kl::jinja {
+
+struct JsonStyle {
+  bool ascii = false;                 // ensure_ascii
+  std::optional<std::string> indent;  // one level of it; none: everything on one line
+  std::string item_separator = ", ", key_separator = ": ";
+  bool sort_keys = false;
+};
+
+// Errors: values JSON has no form for (undefined, functions, dict views), as in Python.
+Status to_json(Runtime&, const Value& value, const JsonStyle& style, StrBuilder& out);
+
+}  // namespace kl::jinja

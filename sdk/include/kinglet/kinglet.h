@@ -11,7 +11,7 @@
 // - Status. Every call returns a kl_status; when it is not KL_OK nothing was changed, out parameters are null or untouched, and kl_last_error says in a
 //   sentence what was expected, what came and where. No exception leaves the library, and it never ends the process or prints.
 // - Structs begin with their size. Set it to sizeof the struct and leave the rest zero: zero is the default of every field. A program compiled against an older,
-//   shorter struct keeps working. Sizes smaller than the first version's give KL_INVALID_ARGUMENT. Numbers out of their declared range, and NaN, likewise.
+//   shorter struct keeps working. A size of 0 gives KL_INVALID_ARGUMENT. Numbers out of their declared range, and NaN, likewise.
 // - Handles are keys, not addresses. A null, destroyed or foreign one gives KL_INVALID_ARGUMENT, never undefined behaviour. Each has one owner, who
 //   destroys it; destroying twice gives KL_INVALID_ARGUMENT the second time. What a handle depends on may be destroyed before it.
 // - Threads. Every call may come from any thread at any time. Calls for one session, sequence or generation exclude each other where stated (KL_BUSY).

@@ -59,8 +59,8 @@ struct GenerationStats {
 // Where events go when the app does not read them itself.
 struct Listener {
   std::function<void(const Event&)> on_event;
-  std::function<void()> release;                                      // once, after the last on_event
-  std::function<void(void (*run)(void* task), void* task)> post;      // empty: on the delivery thread
+  std::function<void()> release;                                  // once, after the last on_event
+  std::function<void(void (*run)(void* task), void* task)> post;  // empty: on the delivery thread
 };
 
 class Generation : public std::enable_shared_from_this<Generation> {

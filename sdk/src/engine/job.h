@@ -18,12 +18,12 @@ namespace kl {
 
 // A model in place. Released by its last user with a flag, so that letting go never allocates, waits or fails.
 struct ModelSlot {
-  uint32_t id = 0;                                // in traces
-  std::unique_ptr<ModelRunner> runner;            // [s]
+  uint32_t id = 0;                      // in traces
+  std::unique_ptr<ModelRunner> runner;  // [s]
   std::shared_ptr<const Vocabulary> vocabulary;
-  uint32_t context = 0;                           // tokens of one sequence
-  uint32_t vocabulary_size = 0;                   // V of the logits
-  uint64_t memory = 0;                            // bytes, accounted
+  uint32_t context = 0;          // tokens of one sequence
+  uint32_t vocabulary_size = 0;  // V of the logits
+  uint64_t memory = 0;           // bytes, accounted
   std::atomic<bool> released = false;
 };
 
@@ -92,8 +92,8 @@ struct Job {
   std::string answer;  // all text delivered
   Clock::time_point submitted = Clock::now();
 
-  bool admitted = false;    // [s] and so on
-  bool alone = false;       // see PolicyJob
+  bool admitted = false;  // [s] and so on
+  bool alone = false;     // see PolicyJob
   bool done = false;
   bool was_admitted = false;
   bool stalled = false;

@@ -8,8 +8,9 @@ namespace {
 void share_rows(std::span<const PolicyJob> jobs, const std::vector<uint32_t>& prompts, uint32_t rows, std::vector<StepSlice>& slices) {
   std::vector<uint32_t> given(prompts.size(), 0);
   while (rows > 0) {
-    const auto wanting = static_cast<uint32_t>(
-        std::count_if(prompts.begin(), prompts.end(), [&](const uint32_t& job) { return given[static_cast<size_t>(&job - prompts.data())] < jobs[job].pending; }));
+    const auto wanting = static_cast<uint32_t>(std::count_if(prompts.begin(), prompts.end(), [&](const uint32_t& job) {
+      return given[static_cast<size_t>(&job - prompts.data())] < jobs[job].pending;
+    }));
     if (wanting == 0) break;
     const uint32_t part = std::max(rows / wanting, 1u);
     for (size_t i = 0; i < prompts.size() && rows > 0; ++i) {

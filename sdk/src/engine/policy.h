@@ -8,10 +8,10 @@ namespace kl {
 
 // A generation that could go on: it has a place in the cache, its reader has room. In order of arrival.
 struct PolicyJob {
-  uint32_t model = 0;    // index into models
-  uint32_t pending = 0;  // rows to compute before its next token can be sampled, at least 1
-  bool decoding = false; // pending is 1 and the row is a generated token
-  bool alone = false;    // a step with others failed: it runs by itself, so that only the culprit fails
+  uint32_t model = 0;     // index into models
+  uint32_t pending = 0;   // rows to compute before its next token can be sampled, at least 1
+  bool decoding = false;  // pending is 1 and the row is a generated token
+  bool alone = false;     // a step with others failed: it runs by itself, so that only the culprit fails
 };
 
 struct PolicyModel {

@@ -182,7 +182,8 @@ Status Scheduler::on_thread(Needs needs, const std::function<Status(Device&)>& w
   return call.wait();
 }
 
-Result<SlotOwner<ModelSlot>> Scheduler::load(const LoadRunner& load_runner, std::shared_ptr<const Vocabulary> vocabulary, const LoadProgress& progress) {
+Result<SlotOwner<ModelSlot>> Scheduler::load(const LoadRunner& load_runner, std::shared_ptr<const Vocabulary> vocabulary,
+                                             const LoadProgress& progress) {
   auto slot = std::make_shared<ModelSlot>();
   slot->vocabulary = std::move(vocabulary);
   Call call;

@@ -47,7 +47,8 @@ class Scheduler {
  public:
   using OpenDevice = std::function<Result<std::unique_ptr<Device>>()>;
   // On the scheduler thread; `stop` turns true when the load is to be given up.
-  using LoadRunner = std::function<Result<std::unique_ptr<ModelRunner>>(Device& device, uint64_t memory_used, const LoadProgress& progress)>;
+  using LoadRunner =
+      std::function<Result<std::unique_ptr<ModelRunner>>(Device& device, uint64_t memory_used, const LoadProgress& progress)>;
 
   // Opens the device on the new thread. Errors: those of open_device; out_of_memory (no thread).
   static Result<std::shared_ptr<Scheduler>> start(OpenDevice open_device, LogSink log);

@@ -151,8 +151,10 @@ bool Scheduler::admit(Job& job) {
     if (!alone) return false;
     const unsigned long long rows = job.tokens.size(), pages = kv.pool(0).capacity(), available = kv.pool(0).available();
     drop_cache(cache);
-    end_job(job, Event::fail(error(Code::context_full, "the prompt of %s tokens does not fit in the cache: %s token places are free of %s, and what holds "
-                                   "the others does not end by itself", with_commas(rows).c_str(), with_commas(available * kKvPageTokens).c_str(),
+    end_job(job, Event::fail(error(Code::context_full,
+                                   "the prompt of %s tokens does not fit in the cache: %s token places are free of %s, and what holds "
+                                   "the others does not end by itself",
+                                   with_commas(rows).c_str(), with_commas(available * kKvPageTokens).c_str(),
                                    with_commas(pages * kKvPageTokens).c_str())));
     return false;
   }

@@ -9,11 +9,11 @@ namespace kl {
 struct Scheduler::Evaluation {
   struct Item {
     EvaluationItem given;
-    size_t done = 0;                    // tokens computed
-    std::optional<SequenceId> before{}; // a fork of the sequence as it was
+    size_t done = 0;                     // tokens computed
+    std::optional<SequenceId> before{};  // a fork of the sequence as it was
     size_t length_before = 0;
-    bool held = false;                  // in_use is ours
-    uint32_t rows = 0, outputs = 0;     // of the current step
+    bool held = false;               // in_use is ours
+    uint32_t rows = 0, outputs = 0;  // of the current step
     size_t left() const { return given.ids.size() - done; }
     // Rows that ask for logits among the next `n`.
     size_t outputs_of(size_t n) const {
@@ -52,7 +52,8 @@ Status Scheduler::begin_evaluation(Evaluation& evaluation) {
     if (cache.in_use) return error(Code::busy, "the sequence is in another call");
     cache.in_use = item.held = true;
     if (item.left() > model.context - cache.tokens.size()) {
-      return error(Code::context_full, "the sequence holds %zu tokens of at most %u and cannot take %zu more", cache.tokens.size(), model.context, item.left());
+      return error(Code::context_full, "the sequence holds %zu tokens of at most %u and cannot take %zu more", cache.tokens.size(),
+                   model.context, item.left());
     }
     register_cache(item.given.cache);
     if (!cache.sequence) cache.sequence = model.runner->cache().create_sequence(model.context);
@@ -114,7 +115,8 @@ Status Scheduler::evaluate_step(Evaluation& evaluation) {
     KL_ASSIGN(const auto copies, reserve_evicting(cache, item->rows));
     reserved.sequences.push_back(*cache.sequence);
     step.copies.insert(step.copies.end(), copies.begin(), copies.end());
-    step.sequences.push_back({*cache.sequence, item->given.ids.subspan(item->done, item->rows), static_cast<uint32_t>(cache.tokens.size()), item->outputs});
+    step.sequences.push_back(
+        {*cache.sequence, item->given.ids.subspan(item->done, item->rows), static_cast<uint32_t>(cache.tokens.size()), item->outputs});
     cached += cache.tokens.size();
     total_rows += item->rows;
     total_outputs += item->outputs;

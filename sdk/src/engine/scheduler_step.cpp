@@ -84,14 +84,17 @@ bool Scheduler::reserve_for(Job& job, uint32_t rows, Batch& batch) {
       others = true;
       if (!batch.holds(other.get())) latest = other.get();
     }
-    const bool is_later = latest && std::find_if(jobs_.begin(), jobs_.end(), [&](const auto& j) { return j.get() == &job || j.get() == latest; })->get() == &job;
+    const bool is_later = latest && std::find_if(jobs_.begin(), jobs_.end(), [&](const auto& j) {
+                                      return j.get() == &job || j.get() == latest;
+                                    })->get() == &job;
     if (copies.status().code() == Code::out_of_memory && is_later) {
       preempt(*latest);
     } else if (copies.status().code() == Code::out_of_memory && others) {
       preempt(job);
       return false;
     } else {
-      end_job(job, job.generated > 0 ? Event::finish(FinishReason::context_full) : Event::fail(Status(Code::context_full, copies.status().message())));
+      end_job(job, job.generated > 0 ? Event::finish(FinishReason::context_full)
+                                     : Event::fail(Status(Code::context_full, copies.status().message())));
       return false;
     }
   }
@@ -116,7 +119,8 @@ void Scheduler::run_choice(const StepChoice& choice) {
     for (const Batch::Row& row : batch.rows) {
       const Job& job = *row.job;
       const auto length = static_cast<uint32_t>(job.cache->tokens.size());
-      batch.step.sequences.push_back({*job.cache->sequence, std::span(job.tokens).subspan(length, row.rows), length, row.outputs ? 1u : 0u});
+      batch.step.sequences.push_back(
+          {*job.cache->sequence, std::span(job.tokens).subspan(length, row.rows), length, row.outputs ? 1u : 0u});
       if (row.outputs && (!job.sampling.is_plain_greedy() || job.logprobs > 0)) greedy = false;
       cached += length;
       rows += row.rows;
@@ -124,7 +128,8 @@ void Scheduler::run_choice(const StepChoice& choice) {
     }
     batch.step.greedy = greedy && outputs > 0;
     batch.step.cancelled = [&] {
-      return interrupted() || std::any_of(batch.rows.begin(), batch.rows.end(), [](const Batch::Row& r) { return r.rows > 1 && r.job->generation->cancelled(); });
+      return interrupted() || std::any_of(batch.rows.begin(), batch.rows.end(),
+                                          [](const Batch::Row& r) { return r.rows > 1 && r.job->generation->cancelled(); });
     };
     batch.cost = runner.cost(rows, outputs, cached);
     began = Clock::now();
@@ -195,7 +200,8 @@ void Scheduler::step_done(Batch& batch, const StepResult& result) {
     if (job.generated == 0) job.generation->progress(std::min(static_cast<uint32_t>(job.cache->tokens.size()), total), total);
     if (!row.outputs) continue;
     try {
-      const std::span<const float> logits = result.logits.size() >= output * vocabulary ? result.logits.subspan(at * vocabulary, vocabulary) : std::span<const float>();
+      const std::span<const float> logits =
+          result.logits.size() >= output * vocabulary ? result.logits.subspan(at * vocabulary, vocabulary) : std::span<const float>();
       sample(job, logits, at < result.greedy.size() ? &result.greedy[at] : nullptr);
     } catch (const std::bad_alloc&) {
       end_job(job, Event::fail(Status(Code::out_of_memory, {})));
@@ -215,7 +221,8 @@ void Scheduler::sample(Job& job, std::span<const float> logits, const int32_t* g
     event.token = *token;
   }
   if (!vocabulary.has(event.token)) {
-    return end_job(job, Event::fail(error(Code::internal, "the model chose token %d of a vocabulary of %zu", event.token, vocabulary.size())));
+    return end_job(job,
+                   Event::fail(error(Code::internal, "the model chose token %d of a vocabulary of %zu", event.token, vocabulary.size())));
   }
   if (job.logprobs > 0) {
     const auto logprob = sampler_.logprobs(logits, event.token, job.logprobs, event.top);
@@ -283,7 +290,8 @@ void Scheduler::account(Batch& batch, const ModelSlot& model, const Status& stat
   }
   ++step_number_;
   const double end = seconds_between(opened_at_, Clock::now());
-  trace_.add({model.id, end - seconds, seconds, rows, rows - decoding, static_cast<uint32_t>(batch.rows.size()), batch.cost.bytes, batch.cost.macs, status.code()});
+  trace_.add({model.id, end - seconds, seconds, rows, rows - decoding, static_cast<uint32_t>(batch.rows.size()), batch.cost.bytes,
+              batch.cost.macs, status.code()});
   const std::lock_guard lock(mutex_);
   ++stats_.steps;
   stats_.device_s += seconds;

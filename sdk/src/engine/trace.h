@@ -34,9 +34,10 @@ class Trace {
     for (uint64_t i = count_ > kSteps ? count_ - kSteps : 0; i < count_; ++i) {
       const StepRecord& r = ring_[i % kSteps];
       text += format(
-          "%s{\"model\":%u,\"start_s\":%.6f,\"seconds\":%.6f,\"rows\":%u,\"prompt_rows\":%u,\"sequences\":%u,\"bytes\":%llu,\"macs\":%llu,\"status\":\"%s\"}",
-          text.size() > 1 ? "," : "", r.model, r.start_s, r.seconds, r.rows, r.prompt_rows, r.sequences, static_cast<unsigned long long>(r.bytes),
-          static_cast<unsigned long long>(r.macs), code_name(r.status));
+          "%s{\"model\":%u,\"start_s\":%.6f,\"seconds\":%.6f,\"rows\":%u,\"prompt_rows\":%u,\"sequences\":%u,\"bytes\":%llu,\"macs\":%llu,"
+          "\"status\":\"%s\"}",
+          text.size() > 1 ? "," : "", r.model, r.start_s, r.seconds, r.rows, r.prompt_rows, r.sequences,
+          static_cast<unsigned long long>(r.bytes), static_cast<unsigned long long>(r.macs), code_name(r.status));
     }
     return text + "]";
   }

@@ -1,0 +1,32 @@
+#include "engine/engine.h"
+
+namespace kl {
+
+Result<std::shared_ptr<Engine>> Engine::open(const EngineOptions& options, const EngineParts& parts) {
+  auto engine = std::make_shared<Engine>();
+  engine->options_ = options;
+  engine->parts_ = parts;
+  engine->delivery_ = std::make_shared<Delivery>();
+  KL_ASSIGN(engine->scheduler_, Scheduler::start(parts.open_device, options.log));
+  return engine;
+}
+
+void Engine::shutdown() {
+  scheduler_->shutdown();
+  delivery_->finish();
+}
+
+Result<Roofline> Engine::measure(uint32_t threads) const {
+  const uint32_t team = scheduler_->device_info().threads;
+  if (threads > team) return error(Code::invalid_argument, "%u threads are asked for, the team has %u", threads, team);
+  if (!parts_.measure)
+    return error(Code::unsupported, "the %s backend has no measurement of its roof", scheduler_->device_info().backend.c_str());
+  Roofline roofline;
+  KL_TRY(scheduler_->on_thread(Scheduler::Needs::device, [&](Device& device) -> Status {
+    KL_ASSIGN(roofline, parts_.measure(device, threads == 0 ? team : threads));
+    return {};
+  }));
+  return roofline;
+}
+
+}  // namespace kl

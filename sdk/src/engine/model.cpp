@@ -1,0 +1,170 @@
+#include "engine/model.h"
+
+#include <algorithm>
+#include <ctime>
+
+#include "engine/vocabulary_from_gguf.h"
+#include "sampling/stop_rules.h"
+
+namespace kl {
+namespace {
+
+constexpr uint32_t kDefaultContext = 4096;
+
+Result<std::shared_ptr<const Gguf>> open_file(const ModelSource& source, bool use_mmap) {
+  const GgufOptions options{.use_mmap = use_mmap};
+  switch (source.kind) {
+    case ModelSource::Kind::path:
+      return Gguf::open(source.path, options);
+    case ModelSource::Kind::data:
+      return Gguf::open_memory(source.data, options);
+    case ModelSource::Kind::fd:
+      break;
+  }
+  return Gguf::open_fd(source.fd, options);
+}
+
+Result<uint32_t> number(const Metadata& metadata, const std::string& key) {
+  KL_ASSIGN(const auto value, metadata.find_uint(key, 0, UINT32_MAX));
+  return static_cast<uint32_t>(value.value_or(0));
+}
+
+Result<RunnerOptions> runner_options(const Gguf& file, const Engine& engine, const ModelOptions& o, Device& device, uint64_t used) {
+  RunnerOptions r;
+  KL_ASSIGN(const auto architecture, file.metadata().find_string("general.architecture"));
+  KL_ASSIGN(const uint32_t trained, number(file.metadata(), std::string(architecture.value_or("")) + ".context_length"));
+  r.context = o.context != 0 ? o.context : trained == 0 ? kDefaultContext : std::min(trained, kDefaultContext);
+  r.kv_tokens = o.kv_tokens;
+  r.max_rows = o.max_rows;
+  r.max_outputs = o.max_logit_rows;
+  r.max_sequences = o.max_sequences;
+  r.kv = o.kv.value_or(device.preferred_kv());
+  r.activations = o.activations;
+  r.memory_budget = o.memory_budget;
+  if (engine.options().memory_budget != 0) {
+    const uint64_t budget = engine.options().memory_budget, left = budget > used ? budget - used : 1;
+    r.memory_budget = r.memory_budget == 0 ? left : std::min(left, r.memory_budget);
+  }
+  if (o.pack_cache) r.pack_cache_dir = o.cache_dir.empty() ? engine.options().cache_dir : o.cache_dir;
+  return r;
+}
+
+// Local time, as strftime_now shows it in Python.
+jinja::CivilTime clock_time() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  if (!localtime_r(&now, &parts)) return {};
+  return {parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec};
+}
+
+std::string token_text(const Vocabulary& vocabulary, std::optional<TokenId> id) {
+  return id ? std::string(vocabulary.text(*id)) : std::string();
+}
+
+}  // namespace
+
+Result<std::shared_ptr<Model>> Model::load(std::shared_ptr<Engine> engine, const ModelSource& source, const ModelOptions& options,
+                                           const LoadProgress& progress) {
+  auto model = std::make_shared<Model>();
+  model->engine_ = std::move(engine);
+  KL_ASSIGN(model->file_, open_file(source, options.use_mmap));
+  const Metadata& metadata = model->file_->metadata();
+  const auto in_file = [&](const Status& status) { return status.at(model->file_->name()); };
+
+  KL_ASSIGN(const auto architecture, metadata.find_string("general.architecture"));
+  model->architecture = architecture.value_or("");
+  KL_ASSIGN(const auto title, metadata.find_string("general.name"));
+  model->name = title.value_or("");
+  KL_ASSIGN(model->trained_context, number(metadata, model->architecture + ".context_length"));
+  KL_ASSIGN(model->layers, number(metadata, model->architecture + ".block_count"));
+  KL_ASSIGN(model->width, number(metadata, model->architecture + ".embedding_length"));
+  for (const TensorInfo& tensor : model->file_->tensors()) {
+    model->parameters += tensor.dims[0] * tensor.dims[1] * tensor.dims[2] * tensor.dims[3];
+    model->tensor_names_.emplace_back(is_utf8(tensor.name) ? tensor.name : std::string_view("?"));
+  }
+
+  auto vocabulary = vocabulary_from_gguf(metadata);
+  if (!vocabulary.ok()) return in_file(vocabulary.status());
+  model->vocabulary_ = std::move(*vocabulary);
+  auto tokenizer = Tokenizer::create(model->vocabulary_);
+  if (!tokenizer.ok()) return in_file(tokenizer.status());
+  model->tokenizer_ = std::move(*tokenizer);
+
+  KL_ASSIGN(const auto text, metadata.find_string("tokenizer.chat_template"));
+  model->template_status_ =
+      error(Code::not_found, "%s has no chat template; a raw prompt or a template text works", model->file_->name().c_str());
+  if (text) {
+    model->template_text_ = *text;
+    auto parsed = ChatTemplate::parse(*text);  // a template that is not understood does not keep a raw prompt from working
+    model->template_status_ = parsed.status().at("the model's chat template");
+    if (parsed.ok()) model->template_ = std::move(*parsed);
+  }
+  if (options.vocabulary_only) return model;
+
+  Engine& e = *model->engine_;
+  const auto load = [&](Device& device, uint64_t used, const LoadProgress& report) -> Result<std::unique_ptr<ModelRunner>> {
+    KL_ASSIGN(const RunnerOptions r, runner_options(*model->file_, e, options, device, used));
+    KL_ASSIGN(auto runner, e.parts().load(model->file_, device, r, report, e.options().log));
+    if (runner->spec().vocabulary < model->vocabulary_->size()) {
+      return error(Code::corrupt, "%s has %zu tokens but logits of %u only", model->file_->name().c_str(), model->vocabulary_->size(),
+                   runner->spec().vocabulary);
+    }
+    model->context = runner->options().context;
+    model->max_sequences = runner->options().max_sequences;
+    model->max_rows = runner->options().max_rows;
+    model->max_logit_rows = runner->options().max_outputs;
+    model->kv = kl::name(runner->options().kv);
+    model->activations = kl::name(runner->options().activations.value_or(device.preferred_activations()));
+    return runner;
+  };
+  KL_ASSIGN(model->slot_, e.scheduler().load(load, model->vocabulary_, progress));
+  return model;
+}
+
+Result<MemoryEstimate> Model::estimate(const Engine& engine, const ModelSource& source, const ModelOptions& options) {
+  KL_ASSIGN(const auto file, open_file(source, options.use_mmap));
+  MemoryEstimate estimate;
+  KL_TRY(engine.scheduler().on_thread(Scheduler::Needs::nothing, [&](Device& device) -> Status {
+    ModelOptions unlimited = options;
+    unlimited.memory_budget = 0;
+    KL_ASSIGN(RunnerOptions r, runner_options(*file, engine, unlimited, device, 0));
+    r.memory_budget = 0;
+    KL_ASSIGN(estimate, engine.parts().estimate(*file, device, r));
+    return {};
+  }));
+  return estimate;
+}
+
+Result<std::shared_ptr<ModelSlot>> Model::slot() const {
+  if (!slot_) return error(Code::unsupported, "%s was opened for its vocabulary only", file_->name().c_str());
+  return slot_.get();
+}
+
+Status Model::with_runner(const std::function<Status(ModelRunner&)>& work) const {
+  KL_ASSIGN(const auto held, slot());
+  return engine_->scheduler().on_thread(Scheduler::Needs::nothing, [&](Device&) { return work(*held->runner); });
+}
+
+Result<Rendered> render_template(const ChatTemplate& chat_template, const Json& variables, const std::optional<std::string>& now) {
+  RenderOptions options;
+  if (now) {
+    KL_ASSIGN(options.now, jinja::parse_time(*now));
+  } else {
+    options.now = clock_time();
+  }
+  KL_ASSIGN(const jinja::Value context, context_from_json(to_text(variables)));
+  return chat_template.render(context, options);
+}
+
+Result<Rendered> Model::render(const Json& variables, const ChatTemplate* own, const std::optional<std::string>& now) const {
+  if (!variables.is_object()) return error(Code::invalid_argument, "template variables must be a JSON object");
+  const ChatTemplate* const used = own ? own : template_ ? &*template_ : nullptr;
+  if (!used) return template_status_;
+  Json all = Json::object();
+  all["bos_token"] = token_text(*vocabulary_, vocabulary_->bos());
+  all["eos_token"] = token_text(*vocabulary_, vocabulary_->eos());
+  for (const auto& [key, value] : variables.items()) all[key] = value;
+  return render_template(*used, all, now);
+}
+
+}  // namespace kl

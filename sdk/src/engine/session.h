@@ -1,0 +1,77 @@
+// A conversation: messages on the app's side, a KV cache on the scheduler's.
+//
+//   idle -- send, generate_raw --> generating -- job_ended --> idle
+//
+// Every change of the messages happens in idle or on the way between the two; while generating, calls that need them return busy.
+// What a failed turn, or one stopped before its first token, had added is taken back. A session that is let go while generating cancels, and lives until the
+// scheduler has told it of the end.
+#pragma once
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "engine/model.h"
+
+namespace kl {
+
+struct SessionOptions {
+  std::optional<std::string> system;
+  SamplingOptions sampling;
+  Json variables = Json::object();           // more template variables
+  std::optional<std::string> template_text;  // instead of the model's
+};
+
+struct GenerationOptions {
+  std::optional<SamplingOptions> sampling;  // empty: the session's
+  uint32_t max_tokens = 0;
+  uint32_t logprobs = 0;
+  bool ignore_end = false;
+  uint32_t event_queue = 64;
+  std::vector<std::string> stop;
+};
+
+// Thread-safe.
+class Session : public JobOwner, public std::enable_shared_from_this<Session> {
+ public:
+  static Result<std::shared_ptr<Session>> create(std::shared_ptr<Model> model, const SessionOptions& options);
+  ~Session() override;
+
+  // messages: an array of objects. Errors: see kl_session_send.
+  Result<std::shared_ptr<Generation>> send(const Json& messages, const GenerationOptions& options);
+  Result<std::shared_ptr<Generation>> generate_raw(std::vector<int32_t> tokens, const GenerationOptions& options);
+
+  Status reset();
+  Result<std::shared_ptr<Session>> fork();
+  Result<std::string> history() const;
+  Status restore(const std::string& messages_json);
+  Result<std::vector<int32_t>> tokens() const;
+  // The handle is gone: stops the generation, if any.
+  void close() noexcept;
+
+  const Model& model() const { return *model_; }
+  void job_ended(const Job& job, EventKind how) override;
+
+ private:
+  Session() = default;
+  class Claim;
+  Result<std::vector<int32_t>> prompt(const Json& messages) const;
+  Result<std::shared_ptr<Generation>> start(std::vector<int32_t> tokens, const GenerationOptions& options, Claim& claim);
+  Json first_messages() const;
+
+  std::shared_ptr<Model> model_;
+  SessionOptions options_;
+  std::optional<ChatTemplate> template_;
+
+  mutable std::mutex mutex_;
+  bool busy_ = false;  // generating, or a call is at work on the session
+  bool closed_ = false;
+  Json messages_ = Json::array();
+  size_t undo_ = 0;       // messages before the turn that is being generated
+  bool is_chat_ = false;  // that turn adds to the messages
+  std::shared_ptr<Generation> active_;
+  SlotOwner<CacheSlot> cache_;  // last: freed before the model it is in
+};
+
+}  // namespace kl

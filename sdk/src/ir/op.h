@@ -120,12 +120,14 @@ struct SelectNormHead { Value x, out; WeightId gain; float eps = 0; WeightId hea
 using Op = std::variant<GatherRows, Norm, Linear, Rope, KvWrite, Attention, Activate, Add, SelectRows, Sample, NormLinear, NormQkvRope,
                         LinearResidual, NormAdd, NormGateUp, SelectNormHead>;
 
-constexpr const char* name(const Op& op) {
+// The name of an op by its place in the set.
+constexpr const char* op_name(size_t index) {
   constexpr const char* kNames[] = {"gather_rows", "norm", "linear", "rope", "kv_write", "attention", "activate", "add", "select_rows",
                                     "sample", "norm_linear", "norm_qkv_rope", "linear_residual", "norm_add", "norm_gate_up",
                                     "select_norm_head"};
   static_assert(std::variant_size_v<Op> == sizeof(kNames) / sizeof(kNames[0]));
-  return kNames[op.index()];
+  return kNames[index];
 }
+constexpr const char* name(const Op& op) { return op_name(op.index()); }
 
 }  // namespace kl

@@ -1,0 +1,282 @@
+#include "ops/op_case.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <fstream>
+#include <random>
+#include <sstream>
+
+#include "core/checked.h"
+#include "core/formats.h"
+#include "core/hash.h"
+#include "ir/builder.h"
+#include "plan/plan.h"
+
+namespace kl::ops {
+
+std::string OpCase::text() const {
+  std::string out = op;
+  for (const auto& [key, value] : keys) out += " " + key + "=" + value;
+  return out;
+}
+
+std::string OpCase::name() const {
+  std::string out = text();
+  std::replace_if(out.begin(), out.end(), [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; }, '_');
+  return out;
+}
+
+uint32_t OpCase::number(const char* key, uint32_t otherwise) const {
+  const auto at = keys.find(key);
+  return at == keys.end() ? otherwise : static_cast<uint32_t>(std::stoul(at->second));
+}
+
+std::string OpCase::word(const char* key, const char* otherwise) const {
+  const auto at = keys.find(key);
+  return at == keys.end() ? otherwise : at->second;
+}
+
+Result<std::vector<OpCase>> read_cases(const std::string& path) {
+  std::ifstream file(path);
+  if (!file) return error(Code::not_found, "%s does not exist", path.c_str());
+  std::vector<OpCase> all;
+  int number = 0;
+  for (std::string line; std::getline(file, line);) {
+    ++number;
+    line = line.substr(0, line.find('#'));
+    std::istringstream words(line);
+    OpCase first;
+    if (!(words >> first.op)) continue;
+    std::vector<OpCase> cases = {first};
+    for (std::string word; words >> word;) {
+      const size_t equals = word.find('=');
+      if (equals == std::string::npos) return error(Code::corrupt, "%s:%d: \"%s\" is not key=values", path.c_str(), number, word.c_str());
+      std::vector<OpCase> next;
+      std::istringstream values(word.substr(equals + 1));
+      for (std::string value; std::getline(values, value, ',');) {
+        for (OpCase each : cases) {
+          each.keys[word.substr(0, equals)] = value;
+          next.push_back(std::move(each));
+        }
+      }
+      cases = std::move(next);
+    }
+    all.insert(all.end(), cases.begin(), cases.end());
+  }
+  return all;
+}
+
+namespace {
+
+constexpr uint32_t kMaxRows = 64;
+
+// Builds the program of a case and its data as it goes.
+class Maker {
+ public:
+  Maker(const OpCase& c, bool magnitudes) : c_(c), magnitudes_(magnitudes), random_(static_cast<uint32_t>(hash64(c.text()))) {
+    b_.rows = c.number("T", 1);
+    b_.history = c.op == "attention" ? c.number("S", b_.rows) - b_.rows : 0;
+  }
+
+  Built make() {
+    const uint32_t k = c_.number("K", 64), n = c_.number("N", 32);
+    const uint32_t heads = c_.number("H", 1), kv_heads = c_.number("G", 1), d = c_.number("D", 64);
+    const bool bias = c_.yes("bias");
+    const std::string op = c_.op;
+    if (op == "linear") {
+      b_.result = p_.linear(input(k), matrix(n, k), vector(n, bias));
+    } else if (op == "norm_linear") {
+      b_.result = p_.norm_linear(input(k), vector(k), 1e-5f, matrix(n, k), vector(n, bias));
+    } else if (op == "linear_residual") {
+      const Value residual = input(n);
+      b_.result = p_.linear_residual(input(k), matrix(n, k), residual, vector(n, bias));
+    } else if (op == "norm_gate_up") {
+      b_.result = p_.norm_gate_up(input(k), vector(k), 1e-5f, matrix(n, k), matrix(n, k), activation());
+    } else if (op == "select_norm_head") {
+      b_.result = p_.select_norm_head(input(k), vector(k), 1e-5f, matrix(n, k));
+    } else if (op == "norm_qkv_rope") {
+      cache(kv_heads, d, 0);
+      const bool normed = c_.word("heads", "plain") == "normed";
+      NormQkvRope o{.x = input(k), .out = {}, .gain = vector(k), .eps = 1e-5f,
+                    .wq = matrix(heads * d, k), .wk = matrix(kv_heads * d, k), .wv = matrix(kv_heads * d, k),
+                    .bq = vector(heads * d, bias), .bk = vector(kv_heads * d, bias), .bv = vector(kv_heads * d, bias),
+                    .q_gain = vector(d, normed), .k_gain = vector(d, normed),
+                    .heads = heads, .kv_heads = kv_heads, .head_size = d, .rope = rope(d), .cache = {0, 0}};
+      const Value q = p_.norm_qkv_rope(o);  // what went into the cache is seen through attention over it
+      b_.result = p_.attention({.q = q, .out = {}, .cache = {0, 0}, .heads = heads, .kv_heads = kv_heads, .head_size = d,
+                                .scale = 1.0f / std::sqrt(static_cast<float>(d)), .window = 0, .cap = 0, .sinks = {}});
+    } else if (op == "attention") {
+      const uint32_t window = c_.number("window", 0);
+      cache(kv_heads, d, window);
+      p_.kv_write(input(kv_heads * d), input(kv_heads * d), {0, 0}, kv_heads, d);
+      b_.result = p_.attention({.q = input(heads * d), .out = {}, .cache = {0, 0}, .heads = heads, .kv_heads = kv_heads, .head_size = d,
+                                .scale = 1.0f / std::sqrt(static_cast<float>(d)), .window = window, .cap = 0, .sinks = vector(heads, c_.yes("sinks"))});
+    } else if (op == "norm") {
+      const uint32_t parts = c_.number("parts", 1);
+      const bool layer = c_.word("kind", "rms") == "layer";
+      b_.result = p_.norm(input(k), vector(k / parts), 1e-5f, parts, layer ? NormKind::layer : NormKind::rms, vector(k / parts, layer));
+    } else if (op == "norm_add") {
+      const Value residual = input(k);
+      b_.result = p_.norm_add(input(k), vector(k), 1e-5f, residual);
+    } else if (op == "rope") {
+      b_.result = p_.rope(input(heads * d), heads, d, rope(d));
+    } else if (op == "gather_rows") {
+      b_.result = p_.gather_rows(matrix(4 * kMaxRows, k), c_.yes("scale") ? 1.7f : 1.0f);
+    } else if (op == "activate") {
+      const Value gate = input(k);
+      b_.result = p_.activate(gate, c_.yes("gated") ? input(k) : Value{}, activation());
+    } else if (op == "add") {
+      const Value a = input(k);
+      b_.result = p_.add(a, input(k));
+    } else if (op == "select_rows") {
+      b_.result = p_.select_rows(input(k));
+    } else if (op == "sample") {
+      b_.result = p_.sample(input(k));
+    }
+    p_.program.logits = b_.result;
+    if (p_.program.kv_groups.empty()) p_.program.kv_groups.push_back({1, 64, 0, 1});
+    b_.program = std::move(p_.program);
+
+    for (uint32_t r = 0; r < b_.rows; r += 2) b_.output_rows.push_back(r);
+    RunConfig& config = b_.config;
+    config.activations = c_.word("act", "q8") == "q8" ? ActivationFormat::q8 : ActivationFormat::f32;
+    const std::string kv = c_.word("kv", "f16");
+    config.kv = kv == "f32" ? KvFormat::f32 : kv == "q8" ? KvFormat::q8 : kv == "q4" ? KvFormat::q4 : KvFormat::f16;
+    config.rows = std::max(b_.rows, kMaxRows);
+    config.outputs = config.rows;
+    const auto pages = static_cast<uint32_t>(ceil_div(b_.history + b_.rows, kKvPageTokens));
+    config.limits = {config.rows, config.outputs, 2, 1, pages};
+    config.kv_pages = {2 * pages + 3};
+    return std::move(b_);
+  }
+
+ private:
+  float normal() { return std::normal_distribution<float>()(random_); }
+
+  WeightId add(uint32_t n, uint32_t k, Format format, float scale) {
+    std::vector<float> values(size_t{n} * k);
+    for (float& v : values) v = normal() * scale;
+    std::vector<std::byte> bytes(n * row_bytes(format, k));
+    quantize_row(format, values.data(), bytes.data(), values.size());
+    if (magnitudes_) {  // the magnitude of what the format made of the values
+      dequantize_row(format, bytes.data(), values.data(), values.size());
+      for (float& v : values) v = std::fabs(v);
+      format = Format::f32;
+      bytes.resize(values.size() * sizeof(float));
+      std::memcpy(bytes.data(), values.data(), bytes.size());
+    }
+    b_.weights.push_back(std::move(bytes));
+    return p_.weight({"w" + std::to_string(b_.weights.size()), format, n, k});
+  }
+  // [T width], a row of its own for each token of history and step.
+  Value input(uint32_t width) { return p_.gather_rows(add(4 * kMaxRows, width, Format::f32, 1.0f), 1.0f); }
+  WeightId matrix(uint32_t n, uint32_t k) { return add(n, k, *format_from_name(c_.word("w", "f32")), 1.0f / std::sqrt(static_cast<float>(k))); }
+  WeightId vector(uint32_t k, bool present = true) { return present ? add(1, k, Format::f32, 1.0f) : WeightId{}; }
+  Activation activation() const {
+    const std::string a = c_.word("activation", "silu");
+    return a == "gelu_tanh" ? Activation::gelu_tanh : a == "gelu_erf" ? Activation::gelu_erf : a == "gelu_quick" ? Activation::gelu_quick
+           : a == "none"    ? Activation::none : Activation::silu;
+  }
+  RopeSpec rope(uint32_t d) const {
+    RopeSpec r;
+    const std::string style = c_.word("rope", "neighbours");
+    r.enabled = style != "none";
+    r.style = style == "halves" ? RopeStyle::halves : RopeStyle::neighbours;
+    r.dims = c_.number("dims", d);
+    return r;
+  }
+  void cache(uint32_t kv_heads, uint32_t d, uint32_t window) { p_.program.kv_groups.push_back({kv_heads, d, window, 1}); }
+
+  const OpCase& c_;
+  const bool magnitudes_;
+  std::mt19937 random_;
+  Builder p_;
+  Built b_;
+};
+
+constexpr size_t kGuard = 4096;
+
+}  // namespace
+
+Built build(const OpCase& c) { return Maker(c, false).make(); }
+Built build_magnitudes(const OpCase& c) { return Maker(c, true).make(); }
+
+Result<Run> run(Device& device, const Built& built, int repeats) {
+  KL_ASSIGN(const Plan plan, make_plan(built.program, device, built.config));
+  KL_ASSIGN(std::unique_ptr<Memory> arena, device.allocate(plan.arena_bytes + kGuard, MemoryUse::arena));
+  std::memset(arena->host(), 0x7f, plan.arena_bytes + kGuard);  // never zeros: 0x7f7f7f7f is a huge float
+  KL_ASSIGN(std::unique_ptr<Memory> step, device.allocate(StepParams::bytes(built.config.limits), MemoryUse::step_params));
+  const KvGroupInfo& group = built.program.kv_groups[0];
+  const uint64_t pool_bytes = device.kv_page_bytes(group, built.config.kv) * built.config.kv_pages[0];
+  KL_ASSIGN(std::unique_ptr<Memory> pool, device.allocate(pool_bytes, MemoryUse::kv));
+  std::memset(pool->host(), 0xff, pool_bytes);  // NaN in every format: unwritten slots must not matter
+
+  std::vector<std::pair<WeightUse, std::unique_ptr<Memory>>> packed;
+  for (const WeightUse& use : plan.weights) {
+    const WeightInfo& w = built.program.info(use.weight);
+    const uint64_t bytes = device.packed_bytes(w, use.layout);
+    if (bytes == 0) continue;
+    KL_ASSIGN(std::unique_ptr<Memory> memory, device.allocate(bytes, MemoryUse::weights));
+    KL_TRY(device.pack({w, use.layout, built.weights[use.weight.id], {memory->host(), bytes}}));
+    packed.emplace_back(use, std::move(memory));
+  }
+  Bindings bindings;
+  bindings.arena = arena.get();
+  bindings.step_params = step.get();
+  bindings.kv = {pool.get()};
+  bindings.weight = [&](const WeightUse& use) -> const std::byte* {
+    for (const auto& [each, memory] : packed) {
+      if (each == use) return memory->host();
+    }
+    return built.weights[use.weight.id].data();
+  };
+  KL_ASSIGN(std::unique_ptr<Recording> recording, device.record(plan, bindings));
+
+  Run out;
+  for (const PlannedOp& op : plan.ops) {
+    if (std::strcmp(name(op.op), "gather_rows") != 0 || plan.ops.size() == 1) {
+      out.kernel = op.support.kernel;
+      break;
+    }
+  }
+  out.report = support_text(plan);
+
+  const StepParams p(step->host(), built.config.limits);
+  const uint32_t total = built.history + built.rows, pages = built.config.limits.pages;
+  for (uint32_t i = 0; i < pages; ++i) p.block_table(0, 0)[i] = 2 * (pages - 1 - i) + 1;  // scattered, descending
+  for (uint32_t at = 0; at < total;) {
+    const bool last = at == built.history;
+    const uint32_t rows = last ? built.rows : std::min(kMaxRows, built.history - at);
+    for (uint32_t r = 0; r < rows; ++r) {
+      p.tokens()[r] = static_cast<int32_t>((at + r) * 7 % (4 * kMaxRows));
+      for (int i = 0; i < 3; ++i) p.positions()[3 * r + static_cast<uint32_t>(i)] = static_cast<int32_t>(at + r);
+      p.row_sequence()[r] = 0;
+      p.row_slot()[r] = static_cast<int32_t>(at + r);
+    }
+    const auto outputs = static_cast<uint32_t>(last ? built.output_rows.size() : 0);
+    std::copy_n(built.output_rows.begin(), outputs, p.output_rows());
+    p.sequences()[0] = {0, rows, at, 0};
+    p.header() = {rows, outputs, 1, 0};
+    const auto begin = std::chrono::steady_clock::now();
+    for (int i = 0; i < (last ? repeats : 1); ++i) {
+      KL_ASSIGN(const Ticket ticket, device.submit(*recording, 0, recording->segments()));
+      KL_TRY(device.wait(ticket, std::chrono::milliseconds(60000)));
+    }
+    out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() / repeats;
+    at += rows;
+  }
+
+  const ValueInfo& info = plan.program.info(built.result);
+  const size_t rows = info.rows == Rows::outputs ? built.output_rows.size() : built.rows;
+  const auto* values = reinterpret_cast<const float*>(arena->host() + plan.value_offset[built.result.id]);
+  out.values.resize(rows * info.width);
+  for (size_t i = 0; i < out.values.size(); ++i) {
+    out.values[i] = info.type == ValueType::i32 ? static_cast<float>(reinterpret_cast<const int32_t*>(values)[i]) : values[i];
+  }
+  for (size_t i = 0; i < kGuard; ++i) out.guard_intact = out.guard_intact && arena->host()[plan.arena_bytes + i] == std::byte{0x7f};
+  return out;
+}
+
+}  // namespace kl::ops

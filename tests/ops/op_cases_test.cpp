@@ -1,0 +1,111 @@
+// Every case of cases.txt on every instruction set of this machine against the reference device (scalar, double accumulation), run with the same
+// activation and cache formats, so that the bound is the arithmetic's own.
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "cpu/device.h"
+#include "ops/op_case.h"
+
+namespace kl::ops {
+namespace {
+
+std::vector<OpCase> all_cases() {
+  auto cases = read_cases(std::string(KL_TEST_DATA) + "/ops/cases.txt");
+  EXPECT_TRUE(cases.ok()) << cases.status().message();
+  return cases.ok() ? *cases : std::vector<OpCase>();
+}
+
+bool is_linear(const std::string& op) { return op == "linear" || op == "norm_linear" || op == "linear_residual" || op == "select_norm_head"; }
+
+// What an element may differ by.
+//   linear ops with float32 inputs   (K + 8) eps sum|w||x|
+//   linear ops with q8 inputs        as above; where a norm comes first its last bit may move one input of a group by one code: sum|w||x| / 127 x 2,
+//                                    held down by the mean-square bound below
+//   everything else                  relative to the largest element of the result; exp, rope and quantized caches named below
+struct Bound {
+  double element = 0, mean_square = 0;
+};
+Bound bound_of(const OpCase& c) {
+  constexpr double eps = 0x1p-24;
+  const bool q8 = c.word("act", "q8") == "q8" && c.word("w", "f32") != "f32" && c.word("w", "f32") != "f16" && c.word("w", "f32") != "bf16";
+  if (is_linear(c.op)) {
+    const bool normed = q8 && c.op != "linear" && c.op != "linear_residual";
+    return {(c.number("K", 64) + 8) * eps + (normed ? 2.0 / 127 : 0), normed ? 1e-6 : 1e-11};
+  }
+  if (c.op == "norm_gate_up") return {q8 ? 2e-2 : 1e-5, q8 ? 1e-5 : 1e-10};
+  if (c.op == "norm_qkv_rope") return {q8 ? 3e-2 : c.word("kv", "f16") == "f32" ? 2e-5 : 2e-3, q8 ? 1e-4 : 1e-6};
+  if (c.op == "attention") {
+    const std::string kv = c.word("kv", "f16");
+    return kv == "f32" || kv == "f16" ? Bound{1e-5, 1e-10} : Bound{2e-2, 1e-4};  // q8, q4: the query and the probabilities are rounded as well
+  }
+  if (c.op == "gather_rows" || c.op == "add" || c.op == "select_rows" || c.op == "sample") return {0, 0};
+  return {4e-6, 1e-11};
+}
+
+class EveryCase : public testing::TestWithParam<std::tuple<OpCase, cpu::Isa>> {};
+
+TEST_P(EveryCase, AgreesWithTheReference) {
+  const auto& [c, isa] = GetParam();
+  if (!cpu::isa_available(isa)) GTEST_SKIP() << "this machine has no " << cpu::name(isa);
+  auto reference = cpu::open_cpu({.threads = 1, .isa = {}, .reference = true});
+  auto device = cpu::open_cpu({.threads = 2, .isa = isa, .reference = false});
+  ASSERT_TRUE(reference.ok() && device.ok());
+  const Built built = build(c);
+  const auto wanted = run(**reference, built);
+  const auto got = run(**device, built);
+  ASSERT_TRUE(wanted.ok()) << wanted.status().message();
+  ASSERT_TRUE(got.ok()) << got.status().message();
+  ASSERT_EQ(wanted->values.size(), got->values.size());
+  ASSERT_FALSE(wanted->values.empty());
+  EXPECT_TRUE(got->guard_intact && wanted->guard_intact);
+
+  std::vector<float> magnitude;
+  if (is_linear(c.op)) {
+    Built m = build_magnitudes(c);
+    m.config.activations = ActivationFormat::f32;
+    const auto sums = run(**reference, m);
+    ASSERT_TRUE(sums.ok()) << sums.status().message();
+    magnitude = sums->values;
+  }
+  double most = 0, squares = 0, errors = 0;
+  for (const float v : wanted->values) most = std::max(most, std::fabs(static_cast<double>(v)));
+  ASSERT_GT(most, 0) << "a case of zeros proves nothing";
+  const Bound bound = bound_of(c);
+  for (size_t i = 0; i < wanted->values.size(); ++i) {
+    const double w = static_cast<double>(wanted->values[i]), g = static_cast<double>(got->values[i]), difference = std::fabs(g - w);
+    ASSERT_FALSE(std::isnan(got->values[i])) << "element " << i << " of " << got->kernel;
+    ASSERT_LE(difference, bound.element * (magnitude.empty() ? most : static_cast<double>(magnitude[i]))) << "element " << i << " of " << got->kernel;
+    squares += w * w;
+    errors += difference * difference;
+  }
+  EXPECT_LE(errors, bound.mean_square * squares) << got->kernel;
+}
+
+INSTANTIATE_TEST_SUITE_P(Cases, EveryCase, testing::Combine(testing::ValuesIn(all_cases()), testing::ValuesIn(cpu::kIsas)), [](const auto& info) {
+  return std::get<0>(info.param).name() + "_" + cpu::name(std::get<1>(info.param));
+});
+
+TEST(OpCases, EveryOpOfTheSetHasACase) {
+  const std::vector<OpCase> cases = all_cases();
+  for (size_t index = 0; index < std::variant_size_v<Op>; ++index) {
+    const std::string op = op_name(index);
+    if (op == "kv_write") continue;  // runs in every attention case
+    EXPECT_TRUE(std::any_of(cases.begin(), cases.end(), [&](const OpCase& c) { return c.op == op; })) << op;
+  }
+}
+
+TEST(OpCases, ThreadsDoNotChangeABit) {
+  auto one = cpu::open_cpu({.threads = 1, .isa = {}, .reference = false});
+  auto three = cpu::open_cpu({.threads = 3, .isa = {}, .reference = false});
+  ASSERT_TRUE(one.ok() && three.ok());
+  for (const OpCase& c : all_cases()) {
+    const Built built = build(c);
+    const auto a = run(**one, built), b = run(**three, built);
+    ASSERT_TRUE(a.ok() && b.ok());
+    EXPECT_EQ(a->values, b->values) << c.text();
+  }
+}
+
+}  // namespace
+}  // namespace kl::ops

@@ -44,7 +44,7 @@ struct Cut {
   uint32_t threads = 1;
   bool reference = false;
   KvFormat kv = KvFormat::f16;
-  std::optional<ActivationFormat> activations;
+  std::optional<ActivationFormat> activations = {};
 };
 
 inline std::vector<float> run_model(const std::string& path, const std::vector<int32_t>& ids, const Cut& cut) {

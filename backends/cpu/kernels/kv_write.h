@@ -85,12 +85,6 @@ KL_INLINE void write_q8(const KvPageLayout& layout, uint32_t size, std::byte* he
   }
 }
 
-// Replaces a nibble, leaving the other, which belongs to the same token.
-KL_INLINE void put_nibble(std::byte* at, bool high, int32_t code) {
-  const unsigned old = static_cast<unsigned>(*at), nibble = static_cast<unsigned>(code) & 15u;
-  *at = static_cast<std::byte>(high ? (old & 0x0fu) | nibble << 4 : (old & 0xf0u) | nibble);
-}
-
 template <class S>
 KL_INLINE void write_q4(const KvPageLayout& layout, uint32_t size, std::byte* head, uint32_t token, const float* row, bool is_k) {
   alignas(64) float x[kMaxHeadSize];
@@ -115,7 +109,11 @@ KL_INLINE void write_q4(const KvPageLayout& layout, uint32_t size, std::byte* he
     to_codes<S>(x + first, count, from_f16<S>(minimum), from_f16<S>(step), 0.0f, top, codes + first);
   }
   if (is_k) {
-    for (uint32_t d = 0; d < size; ++d) put_nibble(head + layout.k + (static_cast<size_t>(d / 8) * kSlots + token) * 4 + d % 4, d % 8 >= 4, codes[d]);
+    for (uint32_t d = 0; d < size; d += 8) {
+      uint8_t bytes[4];
+      for (int b = 0; b < 4; ++b) bytes[b] = static_cast<uint8_t>((codes[d + b] & 15) | (codes[d + 4 + b] & 15) << 4);
+      __builtin_memcpy(head + layout.k + (static_cast<size_t>(d / 8) * kSlots + token) * 4, bytes, sizeof bytes);
+    }
     for (uint32_t first = 0; first < size; first += 32) {
       uint32_t word = 0;
       for (uint32_t i = 0; i < 32 && first + i < size; ++i) word |= static_cast<uint32_t>(codes[first + i]) >> 4 << i;

@@ -102,6 +102,7 @@ void encode(const KvPageShape& s, std::byte* page, uint32_t head, uint32_t token
         if (!is_k) continue;
         std::byte* bits = base + l.k_bits + (size_t{d / 32} * kKvPageTokens + token) * 4 + d % 32 / 8;
         const unsigned mask = 1u << d % 8;
+        if (d % 32 == 0) std::memset(bits, 0, 4);  // bits without a dimension are 0
         *bits = static_cast<std::byte>((static_cast<unsigned>(*bits) & ~mask) | (q >= 16 ? mask : 0u));
       }
     }

@@ -49,7 +49,7 @@ void AtomicFile::discard() {
 }
 
 Status AtomicFile::failed(const char* what, int64_t negative_errno) {
-  const Status status =
+  Status status =
       error(Code::io_error, "cannot %s %s: %s", what, quoted(path_, 400).c_str(), errno_text(static_cast<int>(negative_errno)).c_str());
   discard();
   return status;
@@ -104,7 +104,8 @@ Result<size_t> remove_stale_temporaries(const std::string& folder, int64_t modif
   size_t removed = 0;
   for (const std::string& name : names) {
     if (!is_temporary_name(name)) continue;
-    const std::string path = folder + "/" + name;
+    std::string path = folder;
+    path.append("/").append(name);
     const int fd = retry_interrupted([&] { return os().open_read(path.c_str()); });
     if (fd < 0) continue;
     OsFileStat stat;

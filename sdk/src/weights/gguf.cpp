@@ -58,7 +58,8 @@ Result<Part> open_part(std::shared_ptr<const ByteSource> source, const GgufOptio
   part.source = std::move(source);
   const uint64_t file_bytes = part.source->bytes().size();
   constexpr uint64_t kBudgetBase = uint64_t{16} << 20;
-  const MemoryBudget budget(options.memory_budget != 0 ? options.memory_budget : 2 * file_bytes + kBudgetBase);
+  const bool in_memory = part.source->is_file() && !part.source->is_mapped();  // one file's worth is spent already
+  const MemoryBudget budget(options.memory_budget != 0 ? options.memory_budget : (in_memory ? 1 : 2) * file_bytes + kBudgetBase);
   uint64_t wanted = 0;
   Status status =
       part.source->is_mapped() ? parse_mapped(part, file_bytes, budget) : parse(part, part.source->bytes(), file_bytes, budget, wanted);

@@ -91,7 +91,7 @@ inline constexpr uint32_t kGgufMaxArrayDepth = 8, kGgufMaxParts = 9999;
 
 struct GgufOptions {
   bool use_mmap = true;        // false: read into memory
-  uint64_t memory_budget = 0;  // bytes the reader itself may take for tables (R9); 0: 2 x file size + 16 MiB
+  uint64_t memory_budget = 0;  // bytes the reader itself may take for tables (R9); 0: 2 x file size + 16 MiB, less what holds the file
 };
 
 class Gguf {

@@ -16,7 +16,8 @@ done
 require "${packages_build[@]}"
 chat="$root/build/release/bin/kinglet-chat"
 [ -x "$chat" ] || say "building, once (a few minutes)"
-CMAKE_OPTIONS="${CMAKE_OPTIONS:--DKINGLET_TESTS=OFF}" build release --target kinglet-chat
+configure_options=(-DKINGLET_TESTS=OFF)
+build release --target kinglet-chat
 
 if [ -z "$model_given" ]; then
     require "${packages_model[@]}"

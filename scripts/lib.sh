@@ -1,5 +1,5 @@
 # Shared by the scripts of this folder: installs the Debian packages that a step needs, and configures and builds a preset. Sourced, never run.
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 set -euo pipefail
 
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
@@ -53,7 +53,8 @@ require() {
 
 jobs() { nproc 2>/dev/null || echo 2; }
 
-# build PRESET [--target T...]: configures when that has not been done, and builds; quiet unless it fails or takes time on a terminal.
+# build PRESET [--target T...]: configures, with configure_options, when that has not been done, and builds; quiet unless it fails.
+configure_options=()
 build() {
     local preset="$1"
     shift
@@ -61,7 +62,7 @@ build() {
     local log="$folder/kinglet-build.log"
     mkdir -p "$folder"
     if [ ! -f "$folder/build.ninja" ]; then
-        (cd "$root" && cmake --preset "$preset" ${CMAKE_OPTIONS:-}) >"$log" 2>&1 || {
+        (cd "$root" && cmake --preset "$preset" "${configure_options[@]}") >"$log" 2>&1 || {
             tail -n 30 "$log" >&2
             fail "expected 'cmake --preset $preset' to configure; its last lines are above, all of them in build/$preset/kinglet-build.log"
         }

@@ -25,13 +25,20 @@ started=$SECONDS
 
 # stage NAME COMMAND...: runs it, prints how long it took, and records a failure without stopping the stages after it.
 stage() {
-    local name="$1" begin=$SECONDS status=0
+    local name="$1" begin=$SECONDS status verdict=done
     shift
     say "--- $name"
     mkdir -p "$results/$name"
-    ("$@") || status=$?
+    set +e # not `|| status=$?`: inside such a list, a failing command would not end the stage
+    (
+        set -e
+        "$@"
+    )
+    status=$?
+    set -e
+    [ "$status" -eq 0 ] || verdict=FAILED
     printf '%s %s\n' "$status" "$((SECONDS - begin))" >"$results/$name/stage"
-    say "--- $name: $([ "$status" -eq 0 ] && echo done || echo FAILED) in $((SECONDS - begin)) s"
+    say "--- $name: $verdict in $((SECONDS - begin)) s"
 }
 
 configure() { # PRESET OPTION...

@@ -24,9 +24,10 @@ template <class S, class D>
 template <class S, class D>
 [[gnu::noinline]] uint64_t dot_peak(size_t rounds, float* sink) {
   constexpr int kSums = 12;
-  alignas(64) std::byte bytes[64] = {std::byte{1}, std::byte{2}};
+  alignas(64) std::byte bytes[64];
+  for (int i = 0; i < 64; ++i) bytes[i] = static_cast<std::byte>(i & 7);  // sums that differ, or the compiler keeps only one
   typename D::Sum sums[kSums];
-  unroll<kSums>([&](auto i) KL_ALWAYS_INLINE { sums[i] = D::template start<15>(0); });
+  unroll<kSums>([&](auto i) KL_ALWAYS_INLINE { sums[i] = D::template add<15>(D::template start<15>(i), D::load(bytes), D::load_four(bytes + 4 * i)); });
   auto codes = D::load(bytes);
   auto four = D::load_four(bytes);
   for (size_t round = 0; round < rounds; ++round) {

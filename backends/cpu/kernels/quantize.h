@@ -42,11 +42,7 @@ KL_INLINE void quantize_group(const float* x, Q8Row& at) {
   const auto inverse = S::set(zero ? 0.0f : 127.0f / largest);
   alignas(64) int8_t q[kGroup];
   unroll<kVectors>([&](auto v) KL_ALWAYS_INLINE { S::store_i8(q + S::kLanes * v, S::round(value[v] * inverse)); });
-  int32_t half[2] = {0, 0};
-  for (size_t i = 0; i < kGroup / 2; ++i) {
-    half[0] += q[i];
-    half[1] += q[kGroup / 2 + i];
-  }
+  const int32_t half[2] = {S::sum_bytes(q), S::sum_bytes(q + kGroup / 2)};
   const size_t rows = at.tile_rows, r = at.r;
   put_word(at.group, r, scale);
   put_word(at.group, rows + r, scale * static_cast<float>(half[0] + half[1]));

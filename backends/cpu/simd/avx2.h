@@ -18,6 +18,7 @@ struct Avx2 {
   KL_INLINE F set(float v) { return _mm256_set1_ps(v); }
   KL_INLINE I set_int(int32_t v) { return _mm256_set1_epi32(v); }
   KL_INLINE F fma(F a, F b, F c) { return xsimd::fma(a, b, c); }
+  KL_INLINE F divide(F a, F b) { return a / b; }
   KL_INLINE F min(F a, F b) { return _mm256_min_ps(a, b); }
   KL_INLINE F max(F a, F b) { return _mm256_max_ps(a, b); }
   KL_INLINE F abs(F a) { return _mm256_and_ps(a, _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffffff))); }
@@ -48,6 +49,11 @@ struct Avx2 {
   KL_INLINE void store_i8(int8_t* p, I v) {
     const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
     _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(words, words));
+  }
+  KL_INLINE int32_t sum_bytes(const int8_t* p) {  // of 16
+    const __m128i biased = _mm_xor_si128(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)), _mm_set1_epi8(static_cast<char>(0x80)));
+    const __m128i sums = _mm_sad_epu8(biased, _mm_setzero_si128());
+    return _mm_cvtsi128_si32(_mm_add_epi32(sums, _mm_unpackhi_epi64(sums, sums))) - 16 * 128;
   }
 };
 

@@ -18,6 +18,7 @@ struct Avx512 {
   KL_INLINE F set(float v) { return _mm512_set1_ps(v); }
   KL_INLINE I set_int(int32_t v) { return _mm512_set1_epi32(v); }
   KL_INLINE F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }  // xsimd 8.1 rounds twice here
+  KL_INLINE F divide(F a, F b) { return a / b; }
   KL_INLINE F min(F a, F b) { return _mm512_min_ps(a, b); }
   KL_INLINE F max(F a, F b) { return _mm512_max_ps(a, b); }
   KL_INLINE F abs(F a) { return _mm512_castsi512_ps(_mm512_and_si512(_mm512_castps_si512(a), _mm512_set1_epi32(0x7fffffff))); }
@@ -43,6 +44,11 @@ struct Avx512 {
   KL_INLINE I load_i8(const std::byte* p) { return _mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))); }
   // The low byte of each lane, for lanes within -128..127.
   KL_INLINE void store_i8(int8_t* p, I v) { _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm512_cvtsepi32_epi8(v)); }
+  KL_INLINE int32_t sum_bytes(const int8_t* p) {  // of 16
+    const __m128i biased = _mm_xor_si128(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)), _mm_set1_epi8(static_cast<char>(0x80)));
+    const __m128i sums = _mm_sad_epu8(biased, _mm_setzero_si128());
+    return _mm_cvtsi128_si32(_mm_add_epi32(sums, _mm_unpackhi_epi64(sums, sums))) - 16 * 128;
+  }
 };
 
 }  // namespace

@@ -27,6 +27,7 @@ struct Generic {
     for (int i = 0; i < kLanes; ++i) out[i] = fma_one(a[i], b[i], c[i]);
     return out;
   }
+  KL_INLINE F divide(F a, F b) { return a / b; }
   KL_INLINE F min(F a, F b) { return select(a < b, a, b); }
   KL_INLINE F max(F a, F b) { return select(a > b, a, b); }
   KL_INLINE F abs(F a) { return from_bits(bits(a) & 0x7fffffff); }
@@ -73,6 +74,11 @@ struct Generic {
   }
   KL_INLINE void store_i8(int8_t* p, I v) {
     for (int i = 0; i < kLanes; ++i) p[i] = static_cast<int8_t>(v[i] < -128 ? -128 : v[i] > 127 ? 127 : v[i]);
+  }
+  KL_INLINE int32_t sum_bytes(const int8_t* p) {  // of 16
+    int32_t sum = 0;
+    for (int i = 0; i < 16; ++i) sum += p[i];
+    return sum;
   }
 
  private:

@@ -27,14 +27,14 @@ KL_INLINE typename S::F exp(typename S::F x) {
 // 1 / (1 + e^-x), relative error below 4e-7 for x >= -87.
 template <class S>
 KL_INLINE typename S::F sigmoid(typename S::F x) {
-  return S::set(1.0f) / (S::set(1.0f) + exp<S>(S::set(0.0f) - x));
+  return S::divide(S::set(1.0f), S::set(1.0f) + exp<S>(S::set(0.0f) - x));
 }
 
 // tanh x, absolute error below 2e-7; below |x| = 0.25 the relative error is below 3e-7 as well (a series there).
 template <class S>
 KL_INLINE typename S::F tanh(typename S::F x) {
   const auto e = exp<S>(S::set(2.0f) * S::min(S::abs(x), S::set(20.0f)));
-  const auto large = S::set(1.0f) - S::set(2.0f) / (e + S::set(1.0f));
+  const auto large = S::set(1.0f) - S::divide(S::set(2.0f), e + S::set(1.0f));
   const auto signed_large = S::select_less(x, S::set(0.0f), S::set(0.0f) - large, large);
   const auto u = x * x;
   auto p = S::set(-0.00886323529f);  // Taylor coefficients of tanh: -1382/155925, 62/2835, -17/315, 2/15, -1/3
@@ -50,7 +50,7 @@ KL_INLINE typename S::F tanh(typename S::F x) {
 template <class S>
 KL_INLINE typename S::F normal_cdf(typename S::F x) {
   const auto z = S::min(S::abs(x), S::set(13.0f)) * S::set(0.707106781f);
-  const auto t = S::set(1.0f) / S::fma(S::set(0.4f), z, S::set(1.0f));
+  const auto t = S::divide(S::set(1.0f), S::fma(S::set(0.4f), z, S::set(1.0f)));
   auto p = S::set(0.040267576f);  // erfc(z) = e^(-z z) t p(t) on 0 <= z <= 9.5
   p = S::fma(p, t, S::set(-0.13547146f));
   p = S::fma(p, t, S::set(0.07384291f));

@@ -18,6 +18,7 @@ struct Neon {
   KL_INLINE F set(float v) { return vdupq_n_f32(v); }
   KL_INLINE I set_int(int32_t v) { return vdupq_n_s32(v); }
   KL_INLINE F fma(F a, F b, F c) { return xsimd::fma(a, b, c); }
+  KL_INLINE F divide(F a, F b) { return vdivq_f32(a, b); }  // xsimd 8.1 approximates
   KL_INLINE F min(F a, F b) { return vminq_f32(a, b); }
   KL_INLINE F max(F a, F b) { return vmaxq_f32(a, b); }
   KL_INLINE F abs(F a) { return vabsq_f32(a); }
@@ -52,6 +53,7 @@ struct Neon {
     const uint32_t four = vget_lane_u32(vreinterpret_u32_s8(vqmovn_s16(vcombine_s16(words, words))), 0);
     __builtin_memcpy(p, &four, 4);
   }
+  KL_INLINE int32_t sum_bytes(const int8_t* p) { return vaddlvq_s8(vld1q_s8(p)); }  // of 16
 };
 
 }  // namespace

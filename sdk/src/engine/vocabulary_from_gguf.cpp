@@ -16,7 +16,8 @@ Result<std::optional<uint64_t>> id_of(const Metadata& metadata, std::string_view
 }
 
 // Phi-3's tokens but for four swallow the white space behind them. The file does not say so; llama.cpp goes by the model's name as well.
-Result<std::vector<uint64_t>> strip_right_ids(const Metadata& metadata, std::span<const std::string_view> tokens, std::span<const int64_t> kinds) {
+Result<std::vector<uint64_t>> strip_right_ids(const Metadata& metadata, std::span<const std::string_view> tokens,
+                                              std::span<const int64_t> kinds) {
   KL_ASSIGN(const auto name, metadata.find_string("general.name"));
   std::string lower(name.value_or(""));
   std::transform(lower.begin(), lower.end(), lower.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });

@@ -38,7 +38,8 @@ void Detokenizer::finish(std::string& out) {
   at_start_ = options_.text_start;
 }
 
-Result<std::string> detokenize(std::shared_ptr<const Vocabulary> vocabulary, std::span<const TokenId> ids, const Detokenizer::Options& options) {
+Result<std::string> detokenize(std::shared_ptr<const Vocabulary> vocabulary, std::span<const TokenId> ids,
+                               const Detokenizer::Options& options) {
   std::string out;
   Detokenizer stream(std::move(vocabulary), options);
   for (const TokenId id : ids) KL_TRY(stream.push(id, out));

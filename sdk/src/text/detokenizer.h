@@ -14,7 +14,7 @@ class Detokenizer {
  public:
   struct Options {
     bool render_special = false;  // control, unknown and unused tokens appear with their texts; otherwise they leave nothing
-    bool text_start = true;       // the stream begins a text: the space that encode put in front (Vocabulary::add_space_prefix) is taken off
+    bool text_start = true;  // the stream begins a text: the space that encode put in front (Vocabulary::add_space_prefix) is taken off
   };
 
   Detokenizer(std::shared_ptr<const Vocabulary> vocabulary, const Options& options);
@@ -34,6 +34,7 @@ class Detokenizer {
 };
 
 // All at once: what the stream gives, put together.
-Result<std::string> detokenize(std::shared_ptr<const Vocabulary> vocabulary, std::span<const TokenId> ids, const Detokenizer::Options& options);
+Result<std::string> detokenize(std::shared_ptr<const Vocabulary> vocabulary, std::span<const TokenId> ids,
+                               const Detokenizer::Options& options);
 
 }  // namespace kl

@@ -126,8 +126,8 @@ Result<std::unique_ptr<const Pretokenizer>> Pretokenizer::create(const Pretokeni
     const std::string text = with_unicode_spaces(pattern);
     int number = 0;
     PCRE2_SIZE offset = 0;
-    Pattern code(pcre2_compile(reinterpret_cast<PCRE2_SPTR8>(text.data()), text.size(), PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, &number,
-                            &offset, nullptr));
+    Pattern code(pcre2_compile(reinterpret_cast<PCRE2_SPTR8>(text.data()), text.size(), PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C,
+                               &number, &offset, nullptr));
     if (!code) {
       return error(Code::internal, "pre-tokenizer pattern %s: %s at byte %zu", quoted(text).c_str(), pcre_message(number).c_str(),
                    static_cast<size_t>(offset));
@@ -151,8 +151,9 @@ std::string normalized_nfc(std::string_view text) {
     at += front.length;
   }
   utf8proc_uint8_t* made = nullptr;
-  const utf8proc_ssize_t length = utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()), static_cast<utf8proc_ssize_t>(text.size()),
-                                               &made, static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
+  const utf8proc_ssize_t length =
+      utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()), static_cast<utf8proc_ssize_t>(text.size()), &made,
+                   static_cast<utf8proc_option_t>(UTF8PROC_STABLE | UTF8PROC_COMPOSE));
   std::string out = length < 0 ? std::string(text) : std::string(reinterpret_cast<const char*>(made), static_cast<size_t>(length));
   std::free(made);
   return out;

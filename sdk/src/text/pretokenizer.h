@@ -13,13 +13,13 @@
 namespace kl {
 
 struct PretokenizerRecipe {
-  const char* names;                      // values of GGUF's tokenizer.ggml.pre, separated by spaces
-  std::array<const char*, 6> patterns;    // PCRE2 but for \s and \S, which mean Unicode White_Space; null where unused. Each is applied to
-                                          // the pieces that the one before left: matches become pieces, and so does what lies between them
-  bool nfc = false;                       // text is brought to Unicode normal form C first
-  bool ignore_merges = false;             // a word that is a token is that token, whatever the merges say
-  bool add_bos = false;                   // when the file does not say
-  bool byte_level = true;                 // symbols are bytes; false: characters, "\u2581" for a space, "<0xNN>" for what has no token
+  const char* names;                    // values of GGUF's tokenizer.ggml.pre, separated by spaces
+  std::array<const char*, 6> patterns;  // PCRE2 but for \s and \S, which mean Unicode White_Space; null where unused. Each is applied to
+                                        // the pieces that the one before left: matches become pieces, and so does what lies between them
+  bool nfc = false;                     // text is brought to Unicode normal form C first
+  bool ignore_merges = false;           // a word that is a token is that token, whatever the merges say
+  bool add_bos = false;                 // when the file does not say
+  bool byte_level = true;               // symbols are bytes; false: characters, "\u2581" for a space, "<0xNN>" for what has no token
 };
 
 // Every recipe; no name is in two of them.

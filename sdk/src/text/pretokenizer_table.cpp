@@ -42,7 +42,8 @@ constexpr const char* kLines = R"([^\n]+|\n+)";
 
 // Columns after the patterns: nfc, ignore_merges, add_bos, byte_level.
 constexpr PretokenizerRecipe kRecipes[] = {
-    {"gpt-2 phi-2 jina-es jina-de jina-v2-es jina-v2-de jina-v1-en jina-v2-code roberta-bpe gigachat a.x-4.0 mellum modern-bert exaone4 jais "
+    {"gpt-2 phi-2 jina-es jina-de jina-v2-es jina-v2-de jina-v1-en jina-v2-code roberta-bpe gigachat a.x-4.0 mellum modern-bert exaone4 "
+     "jais "
      "trillion granite-docling",
      {kGpt2}},
     {"mpt olmo", {kGpt2}, true},

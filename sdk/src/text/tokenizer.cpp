@@ -54,7 +54,8 @@ class EncodingTokenizer final : public Tokenizer {
     while (true) {
       const auto match = special_.next(text, done, trust);
       const size_t run_end = match ? match->begin : text.size();
-      if (add_bos && done == 0 && !(match && run_end == 0 && match->token == *vocabulary_->bos()) && out.empty()) out.push_back(*vocabulary_->bos());
+      if (add_bos && done == 0 && !(match && run_end == 0 && match->token == *vocabulary_->bos()) && out.empty())
+        out.push_back(*vocabulary_->bos());
       if (run_end > done) {
         KL_TRY(runs_->encode(text.substr(done, run_end - done), first, scratch, out));
         first = last_is_eos = false;
@@ -92,8 +93,9 @@ Result<std::shared_ptr<const Tokenizer>> Tokenizer::create(std::shared_ptr<const
 void append_byte(const Vocabulary& vocabulary, uint8_t byte, std::vector<TokenId>& out) {
   if (const auto token = vocabulary.byte_token(byte)) {
     out.push_back(*token);
-  } else if (vocabulary.unk()) {
-    out.push_back(*vocabulary.unk());
+  } else if (vocabulary.kind() == VocabularyKind::spm && vocabulary.unk() &&
+             vocabulary.token_kind(*vocabulary.unk()) != TokenKind::control) {
+    out.push_back(*vocabulary.unk());  // SmolLM2 (bpe) names its end of text as the unknown token: that must not come out of content
   }
 }
 

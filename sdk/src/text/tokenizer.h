@@ -23,8 +23,8 @@ struct TextPiece {
 // an earlier answer that is sent back as content must give the ids it was generated with. At each place the longest one wins. The text
 // between two special tokens is encoded as one run, whoever wrote its parts: merges cross the seam.
 //
-// Bytes that are not UTF-8 end a word and become byte tokens. A byte for which the vocabulary has no token becomes the unknown token, and
-// where there is none, nothing.
+// Bytes that are not UTF-8 end a word and become byte tokens. A byte for which the vocabulary has no token leaves nothing (bpe) or the unknown
+// token (spm), as in the models' own tokenizers.
 class Tokenizer {
  public:
   struct Options {

@@ -68,11 +68,17 @@ class BpeEncoder final : public RunEncoder {
     symbols.clear();
     for (size_t at = 0; at < word.size();) {
       const size_t length = recipe_.byte_level ? 1 : utf8_front(word.substr(at)).length;
-      const TokenId token = recipe_.byte_level ? byte_tokens_[static_cast<uint8_t>(word[at])] : vocabulary_.find_plain(word.substr(at, length)).value_or(-1);
-      const auto index = static_cast<uint32_t>(symbols.size());
-      symbols.push_back({static_cast<uint32_t>(at), static_cast<uint32_t>(length), index - 1, index + 1, token});
+      const TokenId token =
+          recipe_.byte_level ? byte_tokens_[static_cast<uint8_t>(word[at])] : vocabulary_.find_plain(word.substr(at, length)).value_or(-1);
+      // A byte that the vocabulary lacks (SmolLM2 has none for 0x04) leaves nothing, and its neighbours become neighbours, as in Hugging Face's
+      // tokenizers.
+      if (token >= 0 || !recipe_.byte_level) {
+        const auto index = static_cast<uint32_t>(symbols.size());
+        symbols.push_back({static_cast<uint32_t>(at), static_cast<uint32_t>(length), index - 1, index + 1, token});
+      }
       at += length;
     }
+    if (symbols.empty()) return;
     symbols.back().next = kNoSymbol;  // the first one's `previous` is kNoSymbol by wrapping
     const MergeTable& merges = vocabulary_.merges();
     merge_symbols(scratch, [&](const MergeSymbol& left, const MergeSymbol& right) {

@@ -1,18 +1,18 @@
 // The inner loop of byte-pair encoding, of both kinds: join the best pair of neighbours until no pair can be joined.
 #pragma once
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <algorithm>
 #include <functional>
 #include <vector>
 
 namespace kl {
 
-// A stretch [begin, begin + length) of a word. Neighbours touch, so the right one's place says how long the left one is.
+// A stretch of a word, as long as [begin, begin + length) before it was joined to others.
 struct MergeSymbol {
   uint32_t begin = 0, length = 0;  // length 0: joined to its left neighbour
   uint32_t previous = 0, next = 0;
-  int32_t token = -1;              // -1: no token has this text
+  int32_t token = -1;  // -1: no token has this text
 };
 
 inline constexpr uint32_t kNoSymbol = ~uint32_t{0};

@@ -37,7 +37,8 @@ class WordCache {
   // The word's ids are out[first] and up to the end.
   void remember(std::string_view word, size_t first, const std::vector<TokenId>& out) {
     if (places_.empty() || word.size() > kLongest) return;
-    places_[hash64(word) & (places_.size() - 1)] = {word.data(), first, static_cast<uint32_t>(word.size()), static_cast<uint32_t>(out.size() - first)};
+    places_[hash64(word) & (places_.size() - 1)] = {word.data(), first, static_cast<uint32_t>(word.size()),
+                                                    static_cast<uint32_t>(out.size() - first)};
   }
 
  private:
@@ -61,7 +62,7 @@ class RunEncoder {
 Result<std::unique_ptr<const RunEncoder>> make_bpe_encoder(const Vocabulary& vocabulary);
 std::unique_ptr<const RunEncoder> make_spm_encoder(const Vocabulary& vocabulary);
 
-// Appends the token of a byte, or the unknown token, or nothing.
+// Appends the token of a byte; where there is none the unknown token (spm, and only if it is no control token) or nothing.
 void append_byte(const Vocabulary& vocabulary, uint8_t byte, std::vector<TokenId>& out);
 // Appends text with every space written as U+2581.
 void append_with_spm_spaces(std::string& out, std::string_view text);

@@ -23,7 +23,8 @@ SpecialTokens::SpecialTokens(const Vocabulary& vocabulary) {
     const auto id = static_cast<TokenId>(i);
     const TokenKind kind = vocabulary.token_kind(id);
     const bool needs_trust = kind == TokenKind::control || kind == TokenKind::unknown;
-    if ((needs_trust || kind == TokenKind::user_defined) && !vocabulary.text(id).empty()) entries_.push_back({vocabulary.text(id), id, needs_trust});
+    if ((needs_trust || kind == TokenKind::user_defined) && !vocabulary.text(id).empty())
+      entries_.push_back({vocabulary.text(id), id, needs_trust});
   }
   std::sort(entries_.begin(), entries_.end(), [](const Entry& a, const Entry& b) { return a.text < b.text; });
   size_t at = 0;

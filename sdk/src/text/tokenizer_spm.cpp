@@ -71,8 +71,8 @@ class SpmEncoder final : public RunEncoder {
       const Utf8Front front = utf8_front(word.substr(at));
       const size_t length = front.valid ? front.length : 1;
       const auto index = static_cast<uint32_t>(symbols.size());
-      symbols.push_back(
-          {static_cast<uint32_t>(at), static_cast<uint32_t>(length), index - 1, index + 1, vocabulary_.find_plain(word.substr(at, length)).value_or(-1)});
+      symbols.push_back({static_cast<uint32_t>(at), static_cast<uint32_t>(length), index - 1, index + 1,
+                         vocabulary_.find_plain(word.substr(at, length)).value_or(-1)});
       at += length;
     }
     symbols.back().next = kNoSymbol;  // the first one's `previous` is kNoSymbol by wrapping

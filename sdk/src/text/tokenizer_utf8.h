@@ -13,10 +13,10 @@ inline constexpr std::string_view kSpmSpace = "\xE2\x96\x81";     // U+2581, how
 
 // How the bytes at the front of a text begin.
 struct Utf8Front {
-  uint32_t length = 0;    // bytes of the character; for a wrong or cut one, of its longest beginning that could be valid, at least 1
-  bool valid = false;     // a whole character
-  bool cut = false;       // not whole, but more bytes could complete it
-  char32_t value = 0;     // the character, when valid
+  uint32_t length = 0;  // bytes of the character; for a wrong or cut one, of its longest beginning that could be valid, at least 1
+  bool valid = false;   // a whole character
+  bool cut = false;     // not whole, but more bytes could complete it
+  char32_t value = 0;   // the character, when valid
 };
 
 // Precondition: bytes is not empty. The "longest beginning" is Unicode's rule for U+FFFD (chapter 3.9, "maximal subpart").

@@ -97,7 +97,8 @@ Result<std::shared_ptr<const Vocabulary>> Vocabulary::create(const VocabularyDat
 
 Status Vocabulary::load_tokens(const VocabularyData& data) {
   const size_t count = data.tokens.size();
-  if (count == 0 || count > kMostTokens) return error(Code::corrupt, "a vocabulary of %zu tokens; 1 to %zu are allowed", count, kMostTokens);
+  if (count == 0 || count > kMostTokens)
+    return error(Code::corrupt, "a vocabulary of %zu tokens; 1 to %zu are allowed", count, kMostTokens);
   if (!data.kinds.empty() && data.kinds.size() != count) {
     return error(Code::corrupt, "%zu token types for %zu tokens", data.kinds.size(), count);
   }
@@ -153,11 +154,12 @@ Status Vocabulary::load_ids(const VocabularyData& data) {
     const std::optional<uint64_t>& from;
     std::optional<TokenId>& to;
   };
-  for (const Named& id : {Named{"bos", data.bos, bos_}, Named{"eos", data.eos, eos_}, Named{"eot", data.eot, eot_}, Named{"eom", data.eom, eom_},
-                          Named{"unknown", data.unk, unk_}, Named{"padding", data.pad, pad_}}) {
+  for (const Named& id : {Named{"bos", data.bos, bos_}, Named{"eos", data.eos, eos_}, Named{"eot", data.eot, eot_},
+                          Named{"eom", data.eom, eom_}, Named{"unknown", data.unk, unk_}, Named{"padding", data.pad, pad_}}) {
     if (!id.from) continue;
     if (*id.from >= size()) {
-      return error(Code::corrupt, "the %s token is %llu, but there are %zu tokens", id.name, static_cast<unsigned long long>(*id.from), size());
+      return error(Code::corrupt, "the %s token is %llu, but there are %zu tokens", id.name, static_cast<unsigned long long>(*id.from),
+                   size());
     }
     id.to = static_cast<TokenId>(*id.from);
   }
@@ -167,7 +169,8 @@ Status Vocabulary::load_ids(const VocabularyData& data) {
   add_eos_ = data.add_eos;
   add_space_prefix_ = data.kind == VocabularyKind::spm && data.add_space_prefix;
   for (const uint64_t id : data.strip_right) {
-    if (id >= size()) return error(Code::corrupt, "token %llu strips white space, but there are %zu", static_cast<unsigned long long>(id), size());
+    if (id >= size())
+      return error(Code::corrupt, "token %llu strips white space, but there are %zu", static_cast<unsigned long long>(id), size());
     strip_right_.push_back(static_cast<TokenId>(id));
   }
   std::sort(strip_right_.begin(), strip_right_.end());
@@ -240,7 +243,9 @@ Status Vocabulary::load_pieces() {
     } else {
       text.push_back(static_cast<char>(b));  // a vocabulary of single characters has no <0xNN>
     }
-    byte_tokens_[b] = find_plain(text).value_or(-1);
+    const auto token = find_plain(text);
+    // DeepSeek has user-defined tokens "\u00ff" and others, which are those characters, not the bytes.
+    byte_tokens_[b] = token && piece(*token) == std::string(1, static_cast<char>(b)) ? *token : -1;
   }
   return {};
 }

@@ -28,16 +28,16 @@ enum class VocabularyKind : uint8_t {
 // What a file says, unchecked. The spans and views are read by Vocabulary::create only; they need not outlive it.
 struct VocabularyData {
   VocabularyKind kind = VocabularyKind::bpe;
-  std::string_view pretokenizer;                  // bpe: a name of pretokenizer_table.cpp
-  std::span<const std::string_view> tokens;       // text by id; byte-level bpe: in GPT-2's byte alphabet; spm: "\u2581" for a space
-  std::span<const float> scores;                  // spm: one per token; bpe: not looked at
-  std::span<const int64_t> kinds;                 // one TokenKind per token, or empty: all normal
-  std::span<const std::string_view> merges;       // bpe: "left right", best first
+  std::string_view pretokenizer;             // bpe: a name of pretokenizer_table.cpp
+  std::span<const std::string_view> tokens;  // text by id; byte-level bpe: in GPT-2's byte alphabet; spm: "\u2581" for a space
+  std::span<const float> scores;             // spm: one per token; bpe: not looked at
+  std::span<const int64_t> kinds;            // one TokenKind per token, or empty: all normal
+  std::span<const std::string_view> merges;  // bpe: "left right", best first
   std::optional<uint64_t> bos, eos, eot, eom, unk, pad;
-  bool add_bos = false;                           // encode puts bos in front
+  bool add_bos = false;  // encode puts bos in front
   bool add_eos = false;
-  bool add_space_prefix = false;                  // spm: a space before text that begins the input or follows a special token
-  std::span<const uint64_t> strip_right;          // matching one of these special tokens swallows the white space behind it
+  bool add_space_prefix = false;          // spm: a space before text that begins the input or follows a special token
+  std::span<const uint64_t> strip_right;  // matching one of these special tokens swallows the white space behind it
 };
 
 // Shareable between threads. Ids given to its functions must be in [0, size()); has() tells.
@@ -55,7 +55,7 @@ class Vocabulary {
   VocabularyKind kind() const { return kind_; }
   const PretokenizerRecipe* pretokenizer() const { return recipe_; }  // null for spm
 
-  std::string_view text(TokenId id) const { return slice(texts_, text_ends_, id); }    // as the file has it
+  std::string_view text(TokenId id) const { return slice(texts_, text_ends_, id); }     // as the file has it
   std::string_view piece(TokenId id) const { return slice(pieces_, piece_ends_, id); }  // the bytes it stands for; not always whole UTF-8
   TokenKind token_kind(TokenId id) const { return kinds_[static_cast<size_t>(id)]; }
   // Control, unknown and unused tokens: not part of a text unless asked for.

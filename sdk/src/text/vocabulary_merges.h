@@ -33,7 +33,9 @@ class MergeTable {
     Merge merge;
   };
   static constexpr uint64_t kFree = ~uint64_t{0};  // no pair of ids: they are not negative
-  static uint64_t key_of(int32_t left, int32_t right) { return uint64_t{static_cast<uint32_t>(left)} << 32U | static_cast<uint32_t>(right); }
+  static uint64_t key_of(int32_t left, int32_t right) {
+    return uint64_t{static_cast<uint32_t>(left)} << 32U | static_cast<uint32_t>(right);
+  }
   size_t start_of(uint64_t key) const { return static_cast<size_t>((key * 0x9e3779b97f4a7c15U) >> shift_); }
 
   std::vector<Slot> slots_;

@@ -25,7 +25,7 @@ started=$SECONDS
 
 # stage NAME COMMAND...: runs it, prints how long it took, and records a failure without stopping the stages after it.
 stage() {
-    local name="$1" begin=$SECONDS status verdict=done
+    local name="$1" begin=$SECONDS status verdict='done'
     shift
     say "--- $name"
     mkdir -p "$results/$name"

@@ -3,15 +3,16 @@
 
 A GoogleTest executable counts by its own tests, any other test or stage as one. A suite that ran no test is a failure.
 """
+import collections
 import pathlib
 import sys
 import xml.etree.ElementTree as ElementTree
 
 
 def gtest_counts(path):
-    """(passed, failed, skipped, reasons) of one GoogleTest result file."""
+    """(passed, failed, skipped, notes) of one GoogleTest result file; tests skipped for the same reason share a note."""
     passed = failed = 0
-    skipped = []
+    reasons = collections.Counter()
     for case in ElementTree.parse(path).getroot().iter("testcase"):
         name = f"{case.get('classname')}.{case.get('name')}"
         if case.find("failure") is not None:
@@ -19,10 +20,10 @@ def gtest_counts(path):
             print(f"  FAILED {name}")
         elif case.find("skipped") is not None:
             lines = (case.find("skipped").get("message") or "").strip().splitlines()
-            skipped.append(f"{name}: {lines[-1] if lines else 'no reason given'}")
+            reasons[lines[-1] if lines else f"{name} gives no reason"] += 1
         elif case.get("status") == "run":
             passed += 1
-    return passed, failed, len(skipped), skipped
+    return passed, failed, reasons.total(), [f"{path.stem}: {count} skipped: {reason}" for reason, count in reasons.items()]
 
 
 def stage_counts(folder):

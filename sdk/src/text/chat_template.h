@@ -44,7 +44,7 @@ struct RenderOptions {
 class ChatTemplate {
  public:
   // Jinja2's language with trim_blocks, lstrip_blocks, loop controls, and Hugging Face's tojson, raise_exception, strftime_now and `generation` tag.
-  // Errors: invalid_argument (not a template, with its line), unsupported (include, import, extends, recursive loops, nesting over 128, by name).
+  // Errors: invalid_argument (not a template, with its line), unsupported (include, import, extends, nesting over 128, by name).
   static Result<ChatTemplate> parse(std::string_view source);
 
   // context: a dict of variables (`messages`, `tools`, `add_generation_prompt`, `bos_token`, ...). Errors: what the template raises or does wrong

@@ -27,8 +27,8 @@ Result<Value> loop_attribute(const Value& value, const LoopObject& loop, std::st
   if (name == "first") return Value::boolean(index == 0);
   if (name == "last") return Value::boolean(index + 1 >= count);
   if (name == "length") return Value::integer(count);
-  if (name == "depth") return Value::integer(1);
-  if (name == "depth0") return Value::integer(0);
+  if (name == "depth") return Value::integer(loop.level + 1);
+  if (name == "depth0") return Value::integer(loop.level);
   if (name == "previtem") return index == 0 ? Value::undefined("there is no previous item") : items[loop.index - 1];
   if (name == "nextitem") return index + 1 >= count ? Value::undefined("there is no next item") : items[loop.index + 1];
   return missing(value, name);

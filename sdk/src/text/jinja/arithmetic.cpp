@@ -136,10 +136,7 @@ Result<Value> binary(Runtime& rt, Op op, const Value& a, const Value& b) {
     if ((a.is_string() || plain_seq(a)) && b.is_integral()) return repeated(rt, a, b.as_integer());
     if ((b.is_string() || plain_seq(b)) && a.is_integral()) return repeated(rt, b, a.as_integer());
   }
-  if (op == Op::mod && a.is_string()) {
-    if (b.is_undefined()) return undefined_error(b);
-    return percent_format(rt, a, b);
-  }
+  if (op == Op::mod && a.is_string()) return percent_format(rt, a, b);
   return mismatch(op, a, b);
 }
 

@@ -80,6 +80,7 @@ struct Node {
   std::vector<std::pair<std::string, const Node*>> named;  // keyword arguments
   const Node* star = nullptr;                              // *args
   const Node* star_star = nullptr;                         // **kwargs
+  bool recursive = false;  // of a loop: loop(items) runs it again
   size_t plain = 0;  // of a call, filter or test: items[1 .. plain] are its positional arguments
   Body body, orelse;
   std::vector<Body> branches;

@@ -224,11 +224,24 @@ Result<Value> Interpreter::call(const Value& callee, const Args& args) {
         if (std::exchange(joiner.used, true)) return joiner.separator;
         return text("");
       }
-      case Object::Type::loop: return error(Code::unsupported, "recursive loops are not supported in chat templates");
+      case Object::Type::loop: return call_loop(static_cast<const LoopObject&>(object), args);
       case Object::Type::cycler: break;
     }
   }
   return error(Code::invalid_argument, "'%s' object is not callable", callee.type_name());
+}
+
+Result<Value> Interpreter::call_loop(const LoopObject& loop, const Args& args) {
+  if (!loop.node->recursive) return error(Code::invalid_argument, "the loop must have the 'recursive' marker to be called recursively");
+  if (args.plain.size() != 1 || !args.named.empty()) return error(Code::invalid_argument, "loop() takes one argument");
+  if (macro_depth_ >= kMaxMacroDepth) return error(Code::unsupported, "loops call themselves deeper than %d", kMaxMacroDepth);
+  const Depth depth(macro_depth_);
+  Scope* outer = std::exchange(scope_, loop.scope);
+  const Node& node = *loop.node;  // the loop object may end before its last call does
+  const int level = loop.level + 1;
+  auto written = captured([&] { return loop_over(node, args.plain[0], level); });
+  scope_ = outer;
+  return written;
 }
 
 Result<Value> Interpreter::make_macro(const Node& node) {
@@ -302,7 +315,7 @@ Result<Value> Interpreter::call_macro(const MacroObject& macro, const Args& args
   scope_ = scope;
   const auto inside = [&]() -> Result<Value> {
     KL_TRY(bind_macro(macro, args, *scope));
-    return captured(macro.node->body);
+    return captured([&] { return exec(macro.node->body); });
   };
   auto written = inside();
   scope_ = outer;

@@ -69,7 +69,6 @@ Result<Value> first_f(Runtime& rt, const Value& v, const Bound&) {
   return items->items.empty() ? Value::undefined("No first item, sequence was empty.") : items->items.front();
 }
 Result<Value> last_f(Runtime& rt, const Value& v, const Bound&) {
-  if (v.is_undefined()) return undefined_error(v);
   if (v.is(Kind::sequence) && v.seq().kind == SeqKind::iterator) return error(Code::invalid_argument, "last: 'generator' object is not reversible");
   if (v.is_string()) {
     if (v.str().empty()) return Value::undefined("No last item, sequence was empty.");

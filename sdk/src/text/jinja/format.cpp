@@ -125,7 +125,7 @@ class Percent {
       KL_TRY(rt_.tick());
       KL_TRY(conversion(pos));
     }
-    const bool mapping = args_.is(Kind::dict) || (args_.is(Kind::sequence) && !several_);
+    const bool mapping = args_.is(Kind::dict) || args_.is_undefined() || (args_.is(Kind::sequence) && !several_);
     if (used_ < count() && !mapping) return bad("not all arguments were converted");
     return rt_.text(std::move(out_), text_.markup());
   }
@@ -161,6 +161,7 @@ class Percent {
     if (pos < f.size() && f[pos] == '(') {
       const size_t close = f.find(')', pos);
       if (close == std::string_view::npos) return bad("incomplete format key");
+      if (args_.is_undefined()) return undefined_error(args_);
       if (!args_.is(Kind::dict)) return bad("format requires a mapping");
       const Value* found = args_.dict().find(f.substr(pos + 1, close - pos - 1));
       if (!found) return bad("there is no key '" + std::string(f.substr(pos + 1, close - pos - 1)) + "'");

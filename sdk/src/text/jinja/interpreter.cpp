@@ -145,7 +145,7 @@ Status Interpreter::exec(const Node& node) {
     case NodeKind::filter_block: {
       Scope* scope = enter(scope_);
       scope_ = scope;
-      auto text = captured(node.body);
+      auto text = captured([&] { return exec(node.body); });
       auto done = text.ok() && flow_ == Flow::normal ? filter_chain(*node.items[0], *text) : text;
       scope_ = scope->parent;
       leave(scope);
@@ -176,13 +176,13 @@ Status Interpreter::exec_output(const Node& node) {
   return {};
 }
 
-Result<Value> Interpreter::captured(const Body& body) {
+Result<Value> Interpreter::captured(const std::function<Status()>& write) {
   StrBuilder* outer = out_;
   const size_t before = open_bytes_;
   open_bytes_ += outer->size();
   StrBuilder inner(limits().output_bytes - std::min(open_bytes_, limits().output_bytes));  // all open outputs together stay inside the limit
   out_ = &inner;
-  const Status done = exec(body);
+  const Status done = write();
   out_ = outer;
   open_bytes_ = before;
   KL_TRY(done);
@@ -200,7 +200,7 @@ Result<Value> Interpreter::filter_chain(const Node& chain, const Value& input) {
 Status Interpreter::exec_set_block(const Node& node) {
   Scope* scope = enter(scope_);
   scope_ = scope;
-  auto value = captured(node.body);
+  auto value = captured([&] { return exec(node.body); });
   if (value.ok() && flow_ == Flow::normal && node.items.size() > 1) {
     const Value input = *value;
     value = filter_chain(*node.items[1], input);
@@ -269,14 +269,16 @@ Result<SeqRef> Interpreter::filtered(const Node& node, const SeqRef& all) {
   return list.seq_ref();
 }
 
-Status Interpreter::loop_over(const Node& node, const SeqRef& items, bool& completed) {
+Status Interpreter::iterate(const Node& node, const SeqRef& items, int level, bool& completed) {
+  Scope* outer = scope_;
   std::shared_ptr<LoopObject> loop;
   Value loop_value;
   if (loop_symbol_ >= 0) {
-    loop = std::make_shared<LoopObject>(items);
+    if (node.recursive) keep(outer);
+    loop = std::make_shared<LoopObject>(items, &node, outer, level);
     KL_ASSIGN(loop_value, object(loop, sizeof(LoopObject)));
   }
-  const auto iterate = [&]() -> Status {
+  const auto all = [&]() -> Status {
     for (size_t i = 0; i < items->items.size(); ++i) {
       KL_TRY(tick());
       if (loop) {
@@ -289,32 +291,34 @@ Status Interpreter::loop_over(const Node& node, const SeqRef& items, bool& compl
       const Flow flow = std::exchange(flow_, Flow::normal);
       if (flow == Flow::break_) return {};
       // The next item gets a fresh scope.
-      Scope* parent = scope_->parent;
       leave(scope_);
-      scope_ = enter(parent);
+      scope_ = enter(outer);
     }
     return {};
   };
-  Scope* outer = scope_;
   scope_ = enter(outer);
-  const Status done = iterate();
+  const Status done = all();
   leave(scope_);
   scope_ = outer;
   if (loop) loop->last_changed.clear();
   return done;
 }
 
-Status Interpreter::exec_for(const Node& node) {
-  KL_ASSIGN(const Value iterable, eval(*node.items[1]));
+Status Interpreter::loop_over(const Node& node, Value iterable, int level) {
   KL_ASSIGN(SeqRef all, items(iterable));
   if (node.items.size() > 2) {
     KL_ASSIGN(all, filtered(node, all));
   }
   // As in Jinja2, a loop whose every item left early (break, continue) counts as empty for `else`.
   bool completed = false;
-  KL_TRY(loop_over(node, all, completed));
+  KL_TRY(iterate(node, all, level, completed));
   if (completed || node.orelse.empty()) return {};
   return exec_scoped(node.orelse, scope_);
+}
+
+Status Interpreter::exec_for(const Node& node) {
+  KL_ASSIGN(Value iterable, eval(*node.items[1]));
+  return loop_over(node, std::move(iterable), 0);
 }
 
 }  // namespace kl::jinja

@@ -1,5 +1,6 @@
 // Runs a parsed template. One object per rendering.
 #pragma once
+#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -37,12 +38,14 @@ class Interpreter final : public Runtime {
   Status exec_set_block(const Node& node);
   Status exec_if(const Node& node);
   Status exec_for(const Node& node);
-  Status loop_over(const Node& node, const SeqRef& items, bool& completed);
+  Status loop_over(const Node& node, Value iterable, int level);
+  Result<Value> call_loop(const LoopObject& loop, const Args& args);
+  Status iterate(const Node& node, const SeqRef& items, int level, bool& completed);
   Result<SeqRef> filtered(const Node& node, const SeqRef& items);
   Status exec_with(const Node& node);
   Status exec_scoped(const Body& body, Scope* parent);
   Status assign(const Node& target, const Value& value);
-  Result<Value> captured(const Body& body);  // what a body writes, as a string
+  Result<Value> captured(const std::function<Status()>& write);  // what it writes, as a string
   Result<Value> filter_chain(const Node& chain, const Value& input);
 
   // Names.

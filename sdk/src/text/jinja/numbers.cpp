@@ -25,9 +25,17 @@ std::string_view trimmed(std::string_view text) {
   return text;
 }
 
-// Underscores between digits taken out; nothing when one stands elsewhere.
-std::optional<std::string> without_underscores(std::string_view text) {
-  std::string out;
+// Digits of every script as ASCII, and underscores between digits taken out; nothing when one stands elsewhere.
+std::optional<std::string> without_underscores(std::string_view given) {
+  std::string text, out;
+  for (size_t pos = 0; pos < given.size();) {
+    const char32_t c = decode(given, pos);
+    if (const int digit = digit_value(c); digit >= 0) {
+      text += static_cast<char>('0' + digit);
+    } else {
+      encode(c, text);
+    }
+  }
   for (size_t i = 0; i < text.size(); ++i) {
     if (text[i] != '_') {
       out += text[i];

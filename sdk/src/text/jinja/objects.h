@@ -27,8 +27,11 @@ struct MacroObject final : Object {
 };
 
 struct LoopObject final : Object {
-  explicit LoopObject(SeqRef i) : Object(Type::loop, i->depth + 1), items(std::move(i)) {}
+  LoopObject(SeqRef i, const Node* n, Scope* s, int l) : Object(Type::loop, i->depth + 1), items(std::move(i)), node(n), scope(s), level(l) {}
   SeqRef items;
+  const Node* node;  // the loop and the names around it: what loop(items) runs again
+  Scope* scope;
+  int level;  // of recursion, from 0
   size_t index = 0;
   std::vector<Value> last_changed;  // of loop.changed(); cleared when the loop ends (it may hold the loop itself)
   bool changed_called = false;

@@ -8,7 +8,7 @@
 
 namespace kl::jinja {
 
-// Errors name the line. unsupported: include, import, from, extends, recursive loops, and filters or tests that do not exist here.
+// Errors name the line. unsupported: include, import, from, extends, autoescape, trans; nesting over the limits of budget.h.
 Result<std::shared_ptr<const Ast>> parse(std::string_view source);
 
 }  // namespace kl::jinja

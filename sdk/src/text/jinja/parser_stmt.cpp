@@ -163,7 +163,7 @@ Result<const Node*> Parser::for_statement() {
     KL_ASSIGN(const Node* condition, expression());
     node->items.push_back(condition);
   }
-  if (now().is_name("recursive")) return fail(now(), "recursive loops are not supported in chat templates", Code::unsupported);
+  node->recursive = skip_name("recursive");
   const size_t mark = unknown_.size();
   ++loops_;
   KL_ASSIGN(node->body, block_body({"endfor", "else"}));

@@ -134,6 +134,13 @@ bool is_alpha(char32_t c) {
   return k >= UTF8PROC_CATEGORY_LU && k <= UTF8PROC_CATEGORY_LO;
 }
 bool is_decimal(char32_t c) { return c < 0x80 ? c >= '0' && c <= '9' : category(c) == UTF8PROC_CATEGORY_ND; }
+int digit_value(char32_t c) {
+  if (!is_decimal(c)) return -1;
+  if (c < 0x80) return static_cast<int>(c - '0');
+  char32_t first = c;  // digits come in tens; neighbouring tens exist (mathematical digits)
+  while (is_decimal(first - 1)) --first;
+  return static_cast<int>((c - first) % 10);
+}
 bool is_numeric(char32_t c) {
   const int k = category(c);
   return k == UTF8PROC_CATEGORY_ND || k == UTF8PROC_CATEGORY_NL || k == UTF8PROC_CATEGORY_NO;

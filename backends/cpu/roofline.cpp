@@ -79,10 +79,12 @@ Result<double> best_rate(unsigned threads, double seconds, const std::function<u
 
 Result<Roofline> measure_roofline(Isa isa, unsigned threads, const RooflineOptions& options) {
   if (threads == 0 || !isa_available(isa)) {
-    return error(Code::invalid_argument, "measuring needs at least 1 thread and an available instruction set, got %u and %s", threads, name(isa));
+    return error(Code::invalid_argument, "measuring needs at least 1 thread and an available instruction set, got %u and %s", threads,
+                 name(isa));
   }
   const size_t share = options.bytes / threads / kHugePage * kHugePage;
-  if (share == 0) return error(Code::invalid_argument, "measuring needs at least 2 MiB a thread, got %zu bytes for %u", options.bytes, threads);
+  if (share == 0)
+    return error(Code::invalid_argument, "measuring needs at least 2 MiB a thread, got %zu bytes for %u", options.bytes, threads);
   const CpuKernels& kernel = kernels(isa);
   const std::unique_ptr<std::byte, Free> memory = allocate(share * threads);
   if (memory == nullptr) return error(Code::out_of_memory, "%zu bytes to read were not to be had", share * threads);

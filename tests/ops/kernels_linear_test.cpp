@@ -22,8 +22,14 @@ struct Buffer {
 
 struct Case {
   Case(Format format_, size_t n_, size_t k_, size_t rows_, Random& random)
-      : format(format_), n(n_), k(k_), rows(rows_), canonical(oracle::random_rows(format, n, k, random)),
-        x(oracle::random_floats(rows * k, random, 3.0f)), packed(packed_bytes(format, n, k)), q8(q8_bytes(rows, k)) {
+      : format(format_),
+        n(n_),
+        k(k_),
+        rows(rows_),
+        canonical(oracle::random_rows(format, n, k, random)),
+        x(oracle::random_floats(rows * k, random, 3.0f)),
+        packed(packed_bytes(format, n, k)),
+        q8(q8_bytes(rows, k)) {
     const Status status = pack_weights(format, n, k, canonical, {packed.data(), packed_bytes(format, n, k)});
     EXPECT_TRUE(status.ok()) << status.message();
   }
@@ -72,9 +78,8 @@ TEST(LinearKernels, EveryFormatAndRowCountEqualsTheScalarOrderBitForBit) {
       for (const Isa isa : oracle::isas()) {
         const std::vector<float> y = run(c, isa);
         for (size_t i = 0; i < y.size(); ++i) {
-          ASSERT_TRUE(oracle::same_bits(y[i], expected[i]))
-              << name(format) << " " << name(isa) << " rows " << rows << " row " << i / c.n << " output " << i % c.n << ": " << y[i] << ", expected "
-              << expected[i];
+          ASSERT_TRUE(oracle::same_bits(y[i], expected[i])) << name(format) << " " << name(isa) << " rows " << rows << " row " << i / c.n
+                                                            << " output " << i % c.n << ": " << y[i] << ", expected " << expected[i];
         }
       }
     }
@@ -97,8 +102,8 @@ TEST(LinearKernels, StayWithinTheRoundingBoundOfTheDoubleProduct) {
           const auto quantized = oracle::quantize(&c.x[t * k], reads_q8(format) ? k : 0);
           double sum = 0, size = 0;
           for (size_t i = 0; i < k; ++i) {
-            const double in =
-                reads_q8(format) ? static_cast<double>(quantized[i / 32].scale) * quantized[i / 32].q[i % 32] : static_cast<double>(c.x[t * k + i]);
+            const double in = reads_q8(format) ? static_cast<double>(quantized[i / 32].scale) * quantized[i / 32].q[i % 32]
+                                               : static_cast<double>(c.x[t * k + i]);
             sum += w[i] * in;
             double part = std::fabs(w[i]);
             if (reads_q8(format)) {
@@ -194,7 +199,8 @@ TEST(LinearKernels, BiasActivationGateAndResidualFollowInTheDocumentedOrder) {
   for (const Isa isa : oracle::isas()) {
     const CpuKernels& kernel = kernels(isa);
     const std::vector<float> gates = run(gate, isa), ups = run(up, isa);
-    for (const Activation activation : {Activation::none, Activation::silu, Activation::gelu_tanh, Activation::gelu_erf, Activation::gelu_quick}) {
+    for (const Activation activation :
+         {Activation::none, Activation::silu, Activation::gelu_tanh, Activation::gelu_erf, Activation::gelu_quick}) {
       for (int parts = 0; parts < 8; ++parts) {
         const bool with_bias = (parts & 1) != 0, gated = (parts & 2) != 0, with_residual = (parts & 4) != 0;
         std::vector<float> y = with_residual ? residual : std::vector<float>(rows * n);

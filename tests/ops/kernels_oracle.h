@@ -13,7 +13,7 @@
 
 namespace kl::cpu::oracle {
 
-inline constexpr Format kAllFormats[] = {Format::f32,  Format::f16,  Format::bf16, Format::q8_0,   Format::q4_0, Format::q4_1, Format::q5_0,
+inline constexpr Format kAllFormats[] = {Format::f32,  Format::f16,  Format::bf16, Format::q8_0, Format::q4_0,   Format::q4_1, Format::q5_0,
                                          Format::q5_1, Format::q4_k, Format::q5_k, Format::q6_k, Format::iq4_nl, Format::mxfp4};
 
 inline std::vector<Isa> isas() {
@@ -73,7 +73,7 @@ inline WeightGroup weight_group(Format format, const std::byte* row, size_t g) {
   const auto fifth = [&](size_t at) {
     for (size_t i = 0; i < 32; ++i) out.code[i] += static_cast<int>(byte_of(b, at + i / 8) >> (i % 8) & 1) << 4;
   };
-  const auto table = [&](const int (&values)[16]) {
+  const auto table = [&](const int(&values)[16]) {
     for (int& c : out.code) c = values[c];
   };
   static constexpr int kIq4Nl[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
@@ -83,12 +83,24 @@ inline WeightGroup weight_group(Format format, const std::byte* row, size_t g) {
       out.scale = half_of(b, 0);
       for (size_t i = 0; i < 32; ++i) out.code[i] = static_cast<int8_t>(byte_of(b, 2 + i));
       break;
-    case Format::q4_0: out.scale = half_of(b, 0), nibbles(2, 8); break;
-    case Format::q4_1: out.scale = half_of(b, 0), out.minimum = half_of(b, 2), out.has_minimum = true, nibbles(4, 0); break;
-    case Format::q5_0: out.scale = half_of(b, 0), nibbles(6, 16), fifth(2); break;
-    case Format::q5_1: out.scale = half_of(b, 0), out.minimum = half_of(b, 2), out.has_minimum = true, nibbles(8, 0), fifth(4); break;
-    case Format::iq4_nl: out.scale = half_of(b, 0), nibbles(2, 0), table(kIq4Nl); break;
-    case Format::mxfp4: out.scale = std::ldexp(1.0f, static_cast<int>(byte_of(b, 0)) - 128), nibbles(1, 0), table(kE2m1); break;
+    case Format::q4_0:
+      out.scale = half_of(b, 0), nibbles(2, 8);
+      break;
+    case Format::q4_1:
+      out.scale = half_of(b, 0), out.minimum = half_of(b, 2), out.has_minimum = true, nibbles(4, 0);
+      break;
+    case Format::q5_0:
+      out.scale = half_of(b, 0), nibbles(6, 16), fifth(2);
+      break;
+    case Format::q5_1:
+      out.scale = half_of(b, 0), out.minimum = half_of(b, 2), out.has_minimum = true, nibbles(8, 0), fifth(4);
+      break;
+    case Format::iq4_nl:
+      out.scale = half_of(b, 0), nibbles(2, 0), table(kIq4Nl);
+      break;
+    case Format::mxfp4:
+      out.scale = std::ldexp(1.0f, static_cast<int>(byte_of(b, 0)) - 128), nibbles(1, 0), table(kE2m1);
+      break;
     case Format::q4_k:
     case Format::q5_k: {
       const std::byte* s = b + 4;
@@ -113,7 +125,8 @@ inline WeightGroup weight_group(Format format, const std::byte* row, size_t g) {
         out.code[i] = static_cast<int>(low | high << 4) - 32;
       }
       break;
-    default: break;
+    default:
+      break;
   }
   return out;
 }
@@ -174,13 +187,21 @@ inline std::vector<std::byte> random_rows(Format format, size_t n, size_t k, Ran
         std::memcpy(b, &v, 2);
         break;
       }
-      case Format::mxfp4: b[0] = static_cast<std::byte>(random() % 24 == 0 ? random() % 4 : 110 + random() % 16); break;
-      case Format::q6_k: put_half(b + 208); break;
+      case Format::mxfp4:
+        b[0] = static_cast<std::byte>(random() % 24 == 0 ? random() % 4 : 110 + random() % 16);
+        break;
+      case Format::q6_k:
+        put_half(b + 208);
+        break;
       case Format::q4_1:
       case Format::q5_1:
       case Format::q4_k:
-      case Format::q5_k: put_half(b + 2); [[fallthrough]];
-      default: put_half(b); break;
+      case Format::q5_k:
+        put_half(b + 2);
+        [[fallthrough]];
+      default:
+        put_half(b);
+        break;
     }
   }
   return rows;

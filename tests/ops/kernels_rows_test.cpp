@@ -51,7 +51,8 @@ TEST(QuantizeKernel, TilesHoldWhatTheHeaderSays) {
 }
 
 TEST(QuantizeKernel, ValuesThatAreNotFiniteMakeTheScaleNotFinite) {
-  for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity()}) {
+  for (const float bad :
+       {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(), -std::numeric_limits<float>::infinity()}) {
     for (const Isa isa : oracle::isas()) {
       std::vector<float> x(32, 1.0f);
       x[17] = bad;
@@ -110,7 +111,8 @@ TEST(NormKernels, EqualTheScalarOrderBitForBitAndTheDoubleWithinRounding) {
           if (!fused.empty()) a.q8 = fused.data();
           (layer ? kernel.layer_norm : kernel.rms_norm)(a, 0, rows);
           for (size_t i = 0; i < y.size(); ++i) {
-            ASSERT_TRUE(oracle::same_bits(y[i], expected[i])) << name(isa) << " k " << k << " at " << i << ": " << y[i] << " " << expected[i];
+            ASSERT_TRUE(oracle::same_bits(y[i], expected[i]))
+                << name(isa) << " k " << k << " at " << i << ": " << y[i] << " " << expected[i];
           }
           if (!fused.empty()) {
             kernel.quantize({y.data(), k, rows, k, separate.data()}, 0, rows);
@@ -124,11 +126,16 @@ TEST(NormKernels, EqualTheScalarOrderBitForBitAndTheDoubleWithinRounding) {
 
 double exact_activation(Activation activation, double x) {
   switch (activation) {
-    case Activation::silu: return x / (1 + std::exp(-x));
-    case Activation::gelu_quick: return x / (1 + std::exp(-1.702 * x));
-    case Activation::gelu_tanh: return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
-    case Activation::gelu_erf: return 0.5 * x * std::erfc(-x / std::sqrt(2.0));
-    case Activation::none: break;
+    case Activation::silu:
+      return x / (1 + std::exp(-x));
+    case Activation::gelu_quick:
+      return x / (1 + std::exp(-1.702 * x));
+    case Activation::gelu_tanh:
+      return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+    case Activation::gelu_erf:
+      return 0.5 * x * std::erfc(-x / std::sqrt(2.0));
+    case Activation::none:
+      break;
   }
   return x;
 }
@@ -138,14 +145,16 @@ TEST(ActivationKernels, StayWithinTheirBoundsAndAgreeOnEveryInstructionSet) {
   for (float v = -90.0f; v < 90.0f; v += 0.0113f) x.push_back(v);
   for (float v = 1e-30f; v < 1e30f; v *= 1.7f) x.insert(x.end(), {v, -v});
   x.insert(x.end(), {0.0f, -0.0f, std::numeric_limits<float>::max()});
-  for (const Activation activation : {Activation::none, Activation::silu, Activation::gelu_tanh, Activation::gelu_erf, Activation::gelu_quick}) {
+  for (const Activation activation :
+       {Activation::none, Activation::silu, Activation::gelu_tanh, Activation::gelu_erf, Activation::gelu_quick}) {
     std::vector<float> first;
     for (const Isa isa : oracle::isas()) {
       std::vector<float> y(x.size());
       kernels(isa).activate({x.data(), x.size(), nullptr, 0, y.data(), x.size(), x.size(), activation}, 0, 1);
       for (size_t i = 0; i < x.size(); ++i) {
         const double exact = exact_activation(activation, x[i]);
-        ASSERT_LE(std::fabs(y[i] - exact), 5e-7 * std::fabs(exact) + 3e-7 * std::fmin(1.0, std::fabs(x[i])) ) << name(activation) << " " << name(isa) << " of " << x[i];
+        ASSERT_LE(std::fabs(y[i] - exact), 5e-7 * std::fabs(exact) + 3e-7 * std::fmin(1.0, std::fabs(x[i])))
+            << name(activation) << " " << name(isa) << " of " << x[i];
       }
       if (first.empty()) first = y;
       EXPECT_EQ(std::memcmp(y.data(), first.data(), 4 * y.size()), 0) << name(activation) << " " << name(isa);

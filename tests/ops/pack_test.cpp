@@ -71,8 +71,9 @@ TEST(LayoutName, SaysGroupsZeroPointsAndPermutation) {
 }
 
 TEST(LayoutName, WhatItDoesNotUnderstandIsNamed) {
-  for (const char* bad : {"", "q4_0", "q4_0/g32", "q9/g32/n32", "q4_0/g0/n32", "q4_0/g032/n32", "q4_0/g32/n32/k1", "q4_0/g32/n32/zb/sb",
-                          "q4_0/g32/n32/sx", "q4_0/g32/n32/p/p", "q4_0/g32/n32/", "q4_0/g-1/n32", "q4_0/g99999999999/n32", "q4_0/n32/g32"}) {
+  for (const char* bad :
+       {"", "q4_0", "q4_0/g32", "q9/g32/n32", "q4_0/g0/n32", "q4_0/g032/n32", "q4_0/g32/n32/k1", "q4_0/g32/n32/zb/sb", "q4_0/g32/n32/sx",
+        "q4_0/g32/n32/p/p", "q4_0/g32/n32/", "q4_0/g-1/n32", "q4_0/g99999999999/n32", "q4_0/n32/g32"}) {
     const auto layout = parse_layout(bad);
     ASSERT_FALSE(layout.ok()) << bad;
     EXPECT_EQ(layout.status().code(), Code::invalid_argument);

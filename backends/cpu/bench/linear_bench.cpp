@@ -126,7 +126,9 @@ void prefill(benchmark::State& state, Format format, Shape shape, Isa isa, unsig
   Team team(threads);
   for (auto _ : state) {
     if (reads_q8(format)) {
-      team.run([&](unsigned t) { kernel.quantize({x.data(), shape.k, rows, shape.k, q8.get()}, rows * t / threads, rows * (t + 1) / threads); });
+      team.run([&](unsigned t) {
+        kernel.quantize({x.data(), shape.k, rows, shape.k, q8.get()}, rows * t / threads, rows * (t + 1) / threads);
+      });
     }
     const size_t panels = panel_count(shape.n);
     team.run([&](unsigned t) { kernel.linear(args, panels * t / threads, panels * (t + 1) / threads, 0, tile_count(rows)); });
@@ -163,8 +165,8 @@ void register_all() {
       for (const FormatInfo& format : kFormats) {
         for (const Shape shape : kShapes) {
           if (shape.k % format.block_elements != 0) continue;
-          const std::string tail = std::string("/") + format.name + "/" + std::to_string(shape.k) + "x" + std::to_string(shape.n) + "/" + name(isa) +
-                                   "/" + std::to_string(threads);
+          const std::string tail = std::string("/") + format.name + "/" + std::to_string(shape.k) + "x" + std::to_string(shape.n) + "/" +
+                                   name(isa) + "/" + std::to_string(threads);
           for (const size_t rows : {1, 2, 4, 8}) {
             const std::string title = rows == 1 ? "decode" + tail : "rows" + std::to_string(rows) + tail;
             benchmark::RegisterBenchmark(title.c_str(), decode, format.format, shape, isa, threads, rows)->UseRealTime();

@@ -58,10 +58,14 @@ Isa detect() { return Isa::generic; }
 
 const char* name(Isa isa) {
   switch (isa) {
-    case Isa::generic: return "generic";
-    case Isa::neon: return "neon";
-    case Isa::avx2: return "avx2";
-    case Isa::avx512: return "avx512";
+    case Isa::generic:
+      return "generic";
+    case Isa::neon:
+      return "neon";
+    case Isa::avx2:
+      return "avx2";
+    case Isa::avx512:
+      return "avx512";
   }
   return "?";
 }

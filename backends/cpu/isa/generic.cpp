@@ -1,7 +1,7 @@
 // Kernels for any processor.
-#include "cpu/isa/tables.h"
 #include "cpu/dot_i8_generic.h"
 #include "cpu/isa/table.h"
+#include "cpu/isa/tables.h"
 
 namespace kl::cpu {
 

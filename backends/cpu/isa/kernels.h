@@ -21,11 +21,11 @@
 
 namespace kl::cpu {
 
-inline constexpr size_t kPanelOutputs = 32;       // outputs of a weight panel
-inline constexpr size_t kTileRows = 6;            // rows of a full activation tile
-inline constexpr size_t kGroup = 32;              // values that share one activation scale
-inline constexpr size_t kQ8GroupBytes = 52;       // bytes of a packed group, per row
-inline constexpr size_t kQ8Alignment = 64;        // wanted of a tile buffer and of packed weights
+inline constexpr size_t kPanelOutputs = 32;  // outputs of a weight panel
+inline constexpr size_t kTileRows = 6;       // rows of a full activation tile
+inline constexpr size_t kGroup = 32;         // values that share one activation scale
+inline constexpr size_t kQ8GroupBytes = 52;  // bytes of a packed group, per row
+inline constexpr size_t kQ8Alignment = 64;   // wanted of a tile buffer and of packed weights
 
 // Bytes of packed q8 tiles: of `rows` rows of K values (K a multiple of 32), and from the buffer's start to tile t.
 constexpr size_t q8_bytes(size_t rows, size_t k) { return rows * (k / kGroup) * kQ8GroupBytes; }
@@ -39,22 +39,22 @@ constexpr bool reads_q8(Format format) { return format != Format::f32 && format 
 struct LinearWeight {
   const std::byte* panels = nullptr;  // packed, kQ8Alignment-aligned; panel p starts at p * panel_bytes(format, k)
   Format format = Format::f32;
-  const float* bias = nullptr;        // [N] or null
+  const float* bias = nullptr;  // [N] or null
 };
 
 // y[t][n] = residual[t][n] + act(w x[t] + bias)[n], or with `up`: y = act(w x + bias) * (up x + up.bias); residual as well if given.
 // The order, per output: the sum over K (kernels/linear_q8.h, linear_f32.h), + bias, activation, * up, residual + that.
 struct LinearArgs {
   LinearWeight w;
-  LinearWeight up;                    // panels null: not gated. Same N, K and kind of input as w; the format may differ
+  LinearWeight up;  // panels null: not gated. Same N, K and kind of input as w; the format may differ
   Activation activation = Activation::none;
-  size_t n = 0, k = 0, rows = 0;      // K a multiple of the format's block
-  const std::byte* q8 = nullptr;      // packed tiles of all T rows, when reads_q8(w.format)
-  const float* x = nullptr;           // else float32 rows, x_stride floats apart
+  size_t n = 0, k = 0, rows = 0;  // K a multiple of the format's block
+  const std::byte* q8 = nullptr;  // packed tiles of all T rows, when reads_q8(w.format)
+  const float* x = nullptr;       // else float32 rows, x_stride floats apart
   size_t x_stride = 0;
-  float* y = nullptr;                 // [T N], y_stride floats apart; only n < N is written
+  float* y = nullptr;  // [T N], y_stride floats apart; only n < N is written
   size_t y_stride = 0;
-  const float* residual = nullptr;    // may be y (in place), or null
+  const float* residual = nullptr;  // may be y (in place), or null
   size_t residual_stride = 0;
 };
 
@@ -63,16 +63,16 @@ struct LinearArgs {
 //   layer   mu = sum(x) / K; r = 1 / sqrt(sum((x-mu)(x-mu)) / K + eps);  y = fma((x - mu) * r, gain, bias)
 // Sums: 32 lanes, lane j takes K = j, j + 32, ... in ascending order (fma for squares), then lanes are added pairwise at distance 16, 8, 4, 2, 1.
 struct NormArgs {
-  const float* x = nullptr;           // [T K]; any K for y, a multiple of 32 for q8
+  const float* x = nullptr;  // [T K]; any K for y, a multiple of 32 for q8
   size_t x_stride = 0;
-  const float* gain = nullptr;        // [K] or null (1)
-  const float* bias = nullptr;        // [K] or null (0); layer norm only
+  const float* gain = nullptr;  // [K] or null (1)
+  const float* bias = nullptr;  // [K] or null (0); layer norm only
   float eps = 0;
   size_t rows = 0, k = 0;
-  float* y = nullptr;                 // [T K] or null; may be x
+  float* y = nullptr;  // [T K] or null; may be x
   size_t y_stride = 0;
-  std::byte* q8 = nullptr;            // tiles of all T rows, or null
-  const float* residual = nullptr;    // y = residual + norm(x), or null; may be y. Applied to y and q8
+  std::byte* q8 = nullptr;          // tiles of all T rows, or null
+  const float* residual = nullptr;  // y = residual + norm(x), or null; may be y. Applied to y and q8
   size_t residual_stride = 0;
 };
 
@@ -106,9 +106,9 @@ struct CpuKernels {
   void (*quantize)(const QuantizeArgs&, size_t row_begin, size_t row_end);
   void (*activate)(const ActivateArgs&, size_t row_begin, size_t row_end);
   // Limits of the machine, measured with this instruction set (roofline.h): operations done by `rounds` rounds; the result defeats the optimiser.
-  uint64_t (*read_bytes)(const std::byte* data, size_t bytes);      // reads every cache line once
-  uint64_t (*dot_peak)(size_t rounds, float* sink);                 // int8 multiply-adds done
-  uint64_t (*fma_peak)(size_t rounds, float* sink);                 // float32 multiply-adds done
+  uint64_t (*read_bytes)(const std::byte* data, size_t bytes);  // reads every cache line once
+  uint64_t (*dot_peak)(size_t rounds, float* sink);             // int8 multiply-adds done
+  uint64_t (*fma_peak)(size_t rounds, float* sink);             // float32 multiply-adds done
 };
 
 }  // namespace kl::cpu

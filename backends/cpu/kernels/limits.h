@@ -27,7 +27,9 @@ template <class S, class D>
   alignas(64) std::byte bytes[64];
   for (int i = 0; i < 64; ++i) bytes[i] = static_cast<std::byte>(i & 7);  // sums that differ, or the compiler keeps only one
   typename D::Sum sums[kSums];
-  unroll<kSums>([&](auto i) KL_ALWAYS_INLINE { sums[i] = D::template add<15>(D::template start<15>(i), D::load(bytes), D::load_four(bytes + 4 * i)); });
+  unroll<kSums>([&](auto i) KL_ALWAYS_INLINE {
+    sums[i] = D::template add<15>(D::template start<15>(i), D::load(bytes), D::load_four(bytes + 4 * i));
+  });
   auto codes = D::load(bytes);
   auto four = D::load_four(bytes);
   for (size_t round = 0; round < rounds; ++round) {

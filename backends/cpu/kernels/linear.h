@@ -24,19 +24,32 @@ KL_INLINE void f32_panel(const LinearArgs& args, const std::byte* panels, size_t
 template <class S, class D>
 [[gnu::noinline]] void panel_sums(const LinearArgs& args, const LinearWeight& w, size_t panel, size_t tile, int rows, float* out) {
   switch (w.format) {
-    case Format::f32: return f32_panel<S, PanelF32>(args, w.panels, panel, tile, rows, out);
-    case Format::f16: return f32_panel<S, PanelF16>(args, w.panels, panel, tile, rows, out);
-    case Format::bf16: return f32_panel<S, PanelBf16>(args, w.panels, panel, tile, rows, out);
-    case Format::q8_0: return q8_panel<S, D, PackedQ8_0>(args, w.panels, panel, tile, rows, out);
-    case Format::q4_0: return q8_panel<S, D, PackedQ4_0>(args, w.panels, panel, tile, rows, out);
-    case Format::q4_1: return q8_panel<S, D, PackedQ4_1>(args, w.panels, panel, tile, rows, out);
-    case Format::q5_0: return q8_panel<S, D, PackedQ5_0>(args, w.panels, panel, tile, rows, out);
-    case Format::q5_1: return q8_panel<S, D, PackedQ5_1>(args, w.panels, panel, tile, rows, out);
-    case Format::q4_k: return q8_panel<S, D, PackedQ4K>(args, w.panels, panel, tile, rows, out);
-    case Format::q5_k: return q8_panel<S, D, PackedQ5K>(args, w.panels, panel, tile, rows, out);
-    case Format::q6_k: return q8_panel<S, D, PackedQ6K>(args, w.panels, panel, tile, rows, out);
-    case Format::iq4_nl: return q8_panel<S, D, PackedIq4Nl>(args, w.panels, panel, tile, rows, out);
-    case Format::mxfp4: return q8_panel<S, D, PackedMxfp4>(args, w.panels, panel, tile, rows, out);
+    case Format::f32:
+      return f32_panel<S, PanelF32>(args, w.panels, panel, tile, rows, out);
+    case Format::f16:
+      return f32_panel<S, PanelF16>(args, w.panels, panel, tile, rows, out);
+    case Format::bf16:
+      return f32_panel<S, PanelBf16>(args, w.panels, panel, tile, rows, out);
+    case Format::q8_0:
+      return q8_panel<S, D, PackedQ8_0>(args, w.panels, panel, tile, rows, out);
+    case Format::q4_0:
+      return q8_panel<S, D, PackedQ4_0>(args, w.panels, panel, tile, rows, out);
+    case Format::q4_1:
+      return q8_panel<S, D, PackedQ4_1>(args, w.panels, panel, tile, rows, out);
+    case Format::q5_0:
+      return q8_panel<S, D, PackedQ5_0>(args, w.panels, panel, tile, rows, out);
+    case Format::q5_1:
+      return q8_panel<S, D, PackedQ5_1>(args, w.panels, panel, tile, rows, out);
+    case Format::q4_k:
+      return q8_panel<S, D, PackedQ4K>(args, w.panels, panel, tile, rows, out);
+    case Format::q5_k:
+      return q8_panel<S, D, PackedQ5K>(args, w.panels, panel, tile, rows, out);
+    case Format::q6_k:
+      return q8_panel<S, D, PackedQ6K>(args, w.panels, panel, tile, rows, out);
+    case Format::iq4_nl:
+      return q8_panel<S, D, PackedIq4Nl>(args, w.panels, panel, tile, rows, out);
+    case Format::mxfp4:
+      return q8_panel<S, D, PackedMxfp4>(args, w.panels, panel, tile, rows, out);
   }
 }
 

@@ -5,7 +5,7 @@
 //   kMax                                 the largest code (128: signed 8-bit codes, stored plus 128)
 //   kOffset                              what is subtracted from a code; it enters as the dot's starting value, -kOffset * sum of a
 //   codes<i>(group, vector, lo, hi)      codes of steps kStep(i, 0) and kStep(i, 1) (a step is four K)
-//   scale, minimum                       float32 factors of 32 outputs, one vector at a time
+//   scale, minimum                       float32 factors of 32 outputs, one vector at a time; kSubtracted: a weight is code * scale - minimum
 #pragma once
 #include "cpu/simd/common.h"
 
@@ -19,6 +19,7 @@ struct NoHeader {
     KL_ALWAYS_INLINE explicit Header(const std::byte*) {}
   };
   static constexpr int kGroups = 1, kHeaderBytes = 0;
+  static constexpr bool kSubtracted = false;
 };
 
 // 32 outputs x 32 K of nibbles, 8 lines: byte 128 i + 4 o + b holds K = 4 i + b low, K = 16 + 4 i + b high.
@@ -48,7 +49,7 @@ struct PackedQ4_0 : NoHeader, Nibbles<0> {
   static constexpr int kGroupBytes = 576, kMax = 15, kOffset = 8;
   static constexpr bool kMinimum = false;
   template <class S, class D>
-  KL_INLINE typename S::F scale(const Header<S, D>&, const std::byte*, const std::byte* group, int, int vector) {
+  KL_INLINE typename S::F scale(const Header<S, D>&, const std::byte* group, int, int vector) {
     return f16_line<S>(group + 512, vector);
   }
 };
@@ -57,11 +58,11 @@ struct PackedQ4_1 : NoHeader, Nibbles<0> {
   static constexpr int kGroupBytes = 640, kMax = 15, kOffset = 0;
   static constexpr bool kMinimum = true;
   template <class S, class D>
-  KL_INLINE typename S::F scale(const Header<S, D>&, const std::byte*, const std::byte* group, int, int vector) {
+  KL_INLINE typename S::F scale(const Header<S, D>&, const std::byte* group, int, int vector) {
     return f16_line<S>(group + 512, vector);
   }
   template <class S, class D>
-  KL_INLINE typename S::F minimum(const Header<S, D>&, const std::byte*, const std::byte* group, int, int vector) {
+  KL_INLINE typename S::F minimum(const Header<S, D>&, const std::byte* group, int, int vector) {
     return f16_line<S>(group + 576, vector);
   }
 };
@@ -70,7 +71,7 @@ struct PackedQ5_0 : NoHeader, Nibbles<1> {
   static constexpr int kGroupBytes = 704, kMax = 31, kOffset = 16;
   static constexpr bool kMinimum = false;
   template <class S, class D>
-  KL_INLINE typename S::F scale(const Header<S, D>&, const std::byte*, const std::byte* group, int, int vector) {
+  KL_INLINE typename S::F scale(const Header<S, D>&, const std::byte* group, int, int vector) {
     return f16_line<S>(group + 640, vector);
   }
 };
@@ -79,11 +80,11 @@ struct PackedQ5_1 : NoHeader, Nibbles<1> {
   static constexpr int kGroupBytes = 768, kMax = 31, kOffset = 0;
   static constexpr bool kMinimum = true;
   template <class S, class D>
-  KL_INLINE typename S::F scale(const Header<S, D>&, const std::byte*, const std::byte* group, int, int vector) {
+  KL_INLINE typename S::F scale(const Header<S, D>&, const std::byte* group, int, int vector) {
     return f16_line<S>(group + 640, vector);
   }
   template <class S, class D>
-  KL_INLINE typename S::F minimum(const Header<S, D>&, const std::byte*, const std::byte* group, int, int vector) {
+  KL_INLINE typename S::F minimum(const Header<S, D>&, const std::byte* group, int, int vector) {
     return f16_line<S>(group + 704, vector);
   }
 };
@@ -101,7 +102,7 @@ struct PackedQ8_0 : NoHeader {
     hi = D::from_biased(D::load(line + 128));
   }
   template <class S, class D>
-  KL_INLINE typename S::F scale(const Header<S, D>&, const std::byte*, const std::byte* group, int, int vector) {
+  KL_INLINE typename S::F scale(const Header<S, D>&, const std::byte* group, int, int vector) {
     return f16_line<S>(group + 1024, vector);
   }
 };
@@ -126,7 +127,7 @@ struct TableIq4Nl {
 struct PackedIq4Nl : NoHeader, TableNibbles<TableIq4Nl> {
   static constexpr int kGroupBytes = 576;
   template <class S, class D>
-  KL_INLINE typename S::F scale(const Header<S, D>&, const std::byte*, const std::byte* group, int, int vector) {
+  KL_INLINE typename S::F scale(const Header<S, D>&, const std::byte* group, int, int vector) {
     return f16_line<S>(group + 512, vector);
   }
 };
@@ -138,7 +139,7 @@ struct TableMxfp4 {
 struct PackedMxfp4 : NoHeader, TableNibbles<TableMxfp4> {
   static constexpr int kGroupBytes = 544;
   template <class S, class D>
-  KL_INLINE typename S::F scale(const Header<S, D>&, const std::byte*, const std::byte* group, int, int vector) {
+  KL_INLINE typename S::F scale(const Header<S, D>&, const std::byte* group, int, int vector) {
     const auto e = S::load_u8(group + 512 + static_cast<ptrdiff_t>(S::kLanes) * vector);
     const auto number = S::to_float(e);
     const auto normal = S::from_bits(S::template shift_left<23>(S::add_int(e, S::set_int(-1))));
@@ -152,31 +153,37 @@ struct PackedMxfp4 : NoHeader, TableNibbles<TableMxfp4> {
 template <int kPlane>
 struct SuperNibbles : Nibbles<kPlane> {
   static constexpr int kGroups = 8, kHeaderBytes = 512, kGroupBytes = 512 + 128 * kPlane, kMax = kPlane == 1 ? 31 : 15, kOffset = 0;
-  static constexpr bool kMinimum = true;
+  static constexpr bool kMinimum = true, kSubtracted = true;
   template <class S, class D>
   struct Header {
     alignas(64) uint8_t six[2][2][128];  // [16 outputs][scales, minima][8][16]
+    typename S::F unit[2][D::kVectors];  // d, dmin
     KL_ALWAYS_INLINE explicit Header(const std::byte* header) {
       for (int half = 0; half < 2; ++half) {
         D::unpack_six(header + 256 * half, six[half][0]);
         D::unpack_six(header + 256 * half + 96, six[half][1]);
       }
+      unroll<D::kVectors>([&](auto v) KL_ALWAYS_INLINE {
+        constexpr int kOutput = S::kLanes * decltype(v)::value;
+        const std::byte* units = header + 256 * (kOutput / 16) + 192 + 2 * (kOutput % 16);
+        unit[0][v] = S::load_f16(units);
+        unit[1][v] = S::load_f16(units + 32);
+      });
     }
   };
   // d * scale and dmin * minimum are exact: 11 bits times 6.
   template <class S, class D>
-  KL_INLINE typename S::F factor(const Header<S, D>& h, const std::byte* header, int g, int vector, int which) {
+  KL_INLINE typename S::F factor(const Header<S, D>& h, int g, int vector, int which) {
     const int output = S::kLanes * vector, half = output / 16, within = output % 16;
-    const auto six = S::to_float(S::load_u8(reinterpret_cast<const std::byte*>(h.six[half][which]) + 16 * g + within));
-    return six * S::load_f16(header + 256 * half + 192 + 32 * which + 2 * within);
+    return S::to_float(S::load_u8(reinterpret_cast<const std::byte*>(h.six[half][which]) + 16 * g + within)) * h.unit[which][vector];
   }
   template <class S, class D>
-  KL_INLINE typename S::F scale(const Header<S, D>& h, const std::byte* header, const std::byte*, int g, int vector) {
-    return factor<S, D>(h, header, g, vector, 0);
+  KL_INLINE typename S::F scale(const Header<S, D>& h, const std::byte*, int g, int vector) {
+    return factor<S, D>(h, g, vector, 0);
   }
   template <class S, class D>
-  KL_INLINE typename S::F minimum(const Header<S, D>& h, const std::byte* header, const std::byte*, int g, int vector) {
-    return S::set(0.0f) - factor<S, D>(h, header, g, vector, 1);
+  KL_INLINE typename S::F minimum(const Header<S, D>& h, const std::byte*, int g, int vector) {
+    return factor<S, D>(h, g, vector, 1);
   }
 };
 using PackedQ4K = SuperNibbles<0>;

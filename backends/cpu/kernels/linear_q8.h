@@ -39,8 +39,8 @@ struct TileGroup {
 };
 
 template <class S, class D, class P, int kTile, int kRows>
-KL_INLINE void q8_group(const typename P::template Header<S, D>& header, const std::byte* header_at, const std::byte* group, int g,
-                        TileGroup<D, kTile> a, typename S::F (&c)[D::kVectors][kRows]) {
+KL_INLINE void q8_group(const typename P::template Header<S, D>& header, const std::byte* group, int g, TileGroup<D, kTile> a,
+                        typename S::F (&c)[D::kVectors][kRows]) {
   using Codes = typename D::Codes;
   constexpr int kColumns = D::kColumns;
   constexpr bool kNoOffset = P::kOffset == 0 || (P::kMax == 128 && D::kSignedCodes);
@@ -74,10 +74,13 @@ KL_INLINE void q8_group(const typename P::template Header<S, D>& header, const s
     keep_order();
     unroll<kColumns>([&](auto v) KL_ALWAYS_INLINE {
       constexpr int kV = kFirst + decltype(v)::value;
-      const auto d = P::template scale<S, D>(header, header_at, group, g, kV);
+      const auto d = P::template scale<S, D>(header, group, g, kV);
       if constexpr (P::kMinimum) {
-        const auto m = P::template minimum<S, D>(header, header_at, group, g, kV);
-        unroll<kRows>([&](auto r) KL_ALWAYS_INLINE { c[kV][r] = S::fma(m, S::set(a.scale_sum(r)), c[kV][r]); });
+        const auto m = P::template minimum<S, D>(header, group, g, kV);
+        unroll<kRows>([&](auto r) KL_ALWAYS_INLINE {
+          const auto sum_a = S::set(a.scale_sum(r));
+          c[kV][r] = P::kSubtracted ? S::fnma(m, sum_a, c[kV][r]) : S::fma(m, sum_a, c[kV][r]);
+        });
       }
       unroll<kRows>([&](auto r) KL_ALWAYS_INLINE {
         const auto dot = S::to_float(D::template finish<P::kMax>(sum[v][r], initial[r]));
@@ -101,33 +104,44 @@ KL_INLINE void q6k_group(const std::byte* header, const std::byte* group, int g,
       unroll<kColumns>([&](auto v) KL_ALWAYS_INLINE { upper[h][v] = D::load(group + 128 * h + kVectorBytes * (kFirst + v)); });
     });
     typename S::F dots[kColumns][kRows];
-    unroll<2>([&](auto h) KL_ALWAYS_INLINE {
-      constexpr int kHalf = decltype(h)::value;
-      typename D::Sum sum[kColumns][kRows];
-      int32_t initial[kRows];
-      unroll<kRows>([&](auto r) KL_ALWAYS_INLINE {
-        initial[r] = a.half32(kHalf, r);
-        const auto start = D::template start<63>(initial[r]);
-        unroll<kColumns>([&](auto v) KL_ALWAYS_INLINE { sum[v][r] = start; });
+    // The sums of kHalves halves side by side: both with few rows, so that nibbles are loaded once; one after the other where registers end.
+    constexpr int kHalves = kRows <= 2 ? 2 : 1;
+    unroll<2 / kHalves>([&](auto pair) KL_ALWAYS_INLINE {
+      constexpr int kHalf = decltype(pair)::value;
+      typename D::Sum sum[kHalves][kColumns][kRows];
+      int32_t initial[kHalves][kRows];
+      unroll<kHalves * kRows>([&](auto at) KL_ALWAYS_INLINE {
+        constexpr int kH = decltype(at)::value / kRows, kR = decltype(at)::value % kRows;
+        initial[kH][kR] = a.half32(kHalf + kH, kR);
+        const auto start = D::template start<63>(initial[kH][kR]);
+        unroll<kColumns>([&](auto v) KL_ALWAYS_INLINE { sum[kH][v][kR] = start; });
       });
       unroll<4>([&](auto i) KL_ALWAYS_INLINE {
         constexpr int kI = decltype(i)::value;
-        Codes codes[kColumns];
+        Codes nibbles[kColumns];
         keep_order();
-        unroll<kColumns>([&](auto v) KL_ALWAYS_INLINE {
-          const auto nibbles = D::load(group + 256 + 128 * kI + kVectorBytes * (kFirst + v));
-          codes[v] = D::either(kHalf == 0 ? D::low(nibbles) : D::high(nibbles), D::template move_bits<2 * kI, 4, 0x30>(upper[h][v]));
-        });
-        unroll<kRows>([&](auto r) KL_ALWAYS_INLINE {
-          const auto four = a.step(4 * kHalf + kI, r);
-          unroll<kColumns>([&](auto v) KL_ALWAYS_INLINE { sum[v][r] = D::template add<63>(sum[v][r], codes[v], four); });
+        unroll<kColumns>([&](auto v) KL_ALWAYS_INLINE { nibbles[v] = D::load(group + 256 + 128 * kI + kVectorBytes * (kFirst + v)); });
+        unroll<kHalves>([&](auto h) KL_ALWAYS_INLINE {
+          constexpr int kH = kHalf + decltype(h)::value;
+          Codes codes[kColumns];
+          unroll<kColumns>([&](auto v) KL_ALWAYS_INLINE {
+            const auto lower = kH == 0 ? D::low(nibbles[v]) : D::high(nibbles[v]);
+            codes[v] = D::either(lower, D::template move_bits<2 * kI, 4, 0x30>(upper[kH][v]));
+          });
+          unroll<kRows>([&](auto r) KL_ALWAYS_INLINE {
+            const auto four = a.step(4 * kH + kI, r);
+            unroll<kColumns>([&](auto v) KL_ALWAYS_INLINE { sum[h][v][r] = D::template add<63>(sum[h][v][r], codes[v], four); });
+          });
         });
       });
-      unroll<kColumns>([&](auto v) KL_ALWAYS_INLINE {
-        const auto scale = S::to_float(S::load_i8(header + 32 * (2 * g + kHalf) + S::kLanes * (kFirst + v)));
-        unroll<kRows>([&](auto r) KL_ALWAYS_INLINE {
-          const auto dot = S::to_float(D::template finish<63>(sum[v][r], initial[r]));
-          dots[v][r] = kHalf == 0 ? dot * scale : S::fma(dot, scale, dots[v][r]);  // exact: below 2^24
+      unroll<kHalves>([&](auto h) KL_ALWAYS_INLINE {
+        constexpr int kH = kHalf + decltype(h)::value;
+        unroll<kColumns>([&](auto v) KL_ALWAYS_INLINE {
+          const auto scale = S::to_float(S::load_i8(header + 32 * (2 * g + kH) + S::kLanes * (kFirst + v)));
+          unroll<kRows>([&](auto r) KL_ALWAYS_INLINE {
+            const auto dot = S::to_float(D::template finish<63>(sum[h][v][r], initial[h][r]));
+            dots[v][r] = kH == 0 ? dot * scale : S::fma(dot, scale, dots[v][r]);  // exact: below 2^24
+          });
         });
       });
     });
@@ -156,7 +170,7 @@ template <class S, class D, class P, int kTile, int kRows>
     } else {
       const typename P::template Header<S, D> header(header_at);
       for (int g = 0; g < P::kGroups; ++g, panel += P::kGroupBytes, a += group_bytes) {
-        q8_group<S, D, P, kTile, kRows>(header, header_at, panel, g, TileGroup<D, kTile>{a, tile_rows}, c);
+        q8_group<S, D, P, kTile, kRows>(header, panel, g, TileGroup<D, kTile>{a, tile_rows}, c);
       }
     }
   }
@@ -171,12 +185,18 @@ template <class S, class D, class P>
 KL_INLINE void q8_tile(const std::byte* panel, const std::byte* tile, int rows, size_t k, float* out) {
   if constexpr (D::kRows == kTileRows) {
     switch (rows) {
-      case 1: return q8_rows<S, D, P, 1, 1>(panel, tile, 1, k, out);
-      case 2: return q8_rows<S, D, P, 2, 2>(panel, tile, 2, k, out);
-      case 3: return q8_rows<S, D, P, 3, 3>(panel, tile, 3, k, out);
-      case 4: return q8_rows<S, D, P, 4, 4>(panel, tile, 4, k, out);
-      case 5: return q8_rows<S, D, P, 5, 5>(panel, tile, 5, k, out);
-      default: return q8_rows<S, D, P, 6, 6>(panel, tile, 6, k, out);
+      case 1:
+        return q8_rows<S, D, P, 1, 1>(panel, tile, 1, k, out);
+      case 2:
+        return q8_rows<S, D, P, 2, 2>(panel, tile, 2, k, out);
+      case 3:
+        return q8_rows<S, D, P, 3, 3>(panel, tile, 3, k, out);
+      case 4:
+        return q8_rows<S, D, P, 4, 4>(panel, tile, 4, k, out);
+      case 5:
+        return q8_rows<S, D, P, 5, 5>(panel, tile, 5, k, out);
+      default:
+        return q8_rows<S, D, P, 6, 6>(panel, tile, 6, k, out);
     }
   } else {
     int r = 0;

@@ -76,7 +76,7 @@ template <class S, NormKind kKind>
     over_groups(x, args.k, [&](size_t at, const float* in) KL_ALWAYS_INLINE {
       const size_t width = args.k - at < kSumLanes ? args.k - at : kSumLanes;
       float gain_copy[kSumLanes], bias_copy[kSumLanes], residual_copy[kSumLanes];
-      const auto whole = [&](const float* from, float (&copy)[kSumLanes]) KL_ALWAYS_INLINE -> const float* {
+      const auto whole = [&](const float* from, float(&copy)[kSumLanes]) KL_ALWAYS_INLINE -> const float* {
         if (width == kSumLanes) return from + at;
         for (size_t i = 0; i < kSumLanes; ++i) copy[i] = i < width ? from[at + i] : 0.0f;
         return copy;

@@ -135,8 +135,8 @@ void pack_q6_k(const std::byte* super, size_t o, std::byte* block) {
     const std::byte* high = super + 128 + 32 * h;
     unsigned code[32];
     for (size_t i = 0; i < 32; ++i) {
-      code[i] = (std::to_integer<unsigned>(low[i]) >> (quarter / 2 * 4) & 15u) |
-                (std::to_integer<unsigned>(high[i]) >> (2 * quarter) & 3u) << 4;
+      code[i] = (std::to_integer<unsigned>(low[i]) >> (quarter / 2 * 4) & 15u) | (std::to_integer<unsigned>(high[i]) >> (2 * quarter) & 3u)
+                                                                                     << 4;
     }
     std::byte* group = block + 576 + 768 * g;
     std::byte pairs[16];
@@ -160,8 +160,8 @@ size_t packed_bytes(Format format, size_t n, size_t k) { return panel_count(n) *
 
 Result<size_t> packed_bytes_checked(Format format, uint64_t n, uint64_t k) {
   if (n == 0 || k == 0 || k % info(format).block_elements != 0) {
-    return error(Code::invalid_argument, "a %s weight of %llu x %llu cannot be packed: both must be positive and K a multiple of %u", name(format),
-                 static_cast<unsigned long long>(n), static_cast<unsigned long long>(k), info(format).block_elements);
+    return error(Code::invalid_argument, "a %s weight of %llu x %llu cannot be packed: both must be positive and K a multiple of %u",
+                 name(format), static_cast<unsigned long long>(n), static_cast<unsigned long long>(k), info(format).block_elements);
   }
   const auto panel = checked_mul<uint64_t>(k / shape(format).block_k, shape(format).block_bytes);
   const auto all = panel ? checked_mul<uint64_t>(n / kN + (n % kN != 0 ? 1 : 0), *panel) : std::nullopt;
@@ -182,19 +182,41 @@ void pack_panel(Format format, const std::byte* rows_data, size_t rows, size_t k
     for (size_t o = 0; o < rows; ++o) {
       const std::byte* from = rows_data + o * row_size + b * file_block;
       switch (format) {
-        case Format::f32: std::memcpy(panel + 4 * o, from, 4); break;
+        case Format::f32:
+          std::memcpy(panel + 4 * o, from, 4);
+          break;
         case Format::f16:
-        case Format::bf16: std::memcpy(panel + 2 * o, from, 2); break;
-        case Format::q8_0: pack_q8_0(from, o, panel); break;
+        case Format::bf16:
+          std::memcpy(panel + 2 * o, from, 2);
+          break;
+        case Format::q8_0:
+          pack_q8_0(from, o, panel);
+          break;
         case Format::q4_0:
-        case Format::iq4_nl: pack_q4_0(from, o, panel); break;
-        case Format::q4_1: pack_q4_1(from, o, panel); break;
-        case Format::q5_0: pack_q5_0(from, o, panel); break;
-        case Format::q5_1: pack_q5_1(from, o, panel); break;
-        case Format::q4_k: pack_k(from, nullptr, from + 16, o, panel); break;
-        case Format::q5_k: pack_k(from, from + 16, from + 48, o, panel); break;
-        case Format::q6_k: pack_q6_k(from, o, panel); break;
-        case Format::mxfp4: pack_mxfp4(from, o, panel); break;
+        case Format::iq4_nl:
+          pack_q4_0(from, o, panel);
+          break;
+        case Format::q4_1:
+          pack_q4_1(from, o, panel);
+          break;
+        case Format::q5_0:
+          pack_q5_0(from, o, panel);
+          break;
+        case Format::q5_1:
+          pack_q5_1(from, o, panel);
+          break;
+        case Format::q4_k:
+          pack_k(from, nullptr, from + 16, o, panel);
+          break;
+        case Format::q5_k:
+          pack_k(from, from + 16, from + 48, o, panel);
+          break;
+        case Format::q6_k:
+          pack_q6_k(from, o, panel);
+          break;
+        case Format::mxfp4:
+          pack_mxfp4(from, o, panel);
+          break;
       }
     }
   }
@@ -204,8 +226,8 @@ Status pack_weights(Format format, size_t n, size_t k, std::span<const std::byte
   KL_ASSIGN(const size_t size, packed_bytes_checked(format, n, k));
   const auto wanted = checked_mul<uint64_t>(n, row_bytes(format, k));
   if (!wanted || rows.size() != *wanted || packed.size() != size) {
-    return error(Code::invalid_argument, "packing %s %zu x %zu: expected %zu bytes of rows and %zu of room, got %zu and %zu", name(format), n, k,
-                 wanted ? static_cast<size_t>(*wanted) : 0, size, rows.size(), packed.size());
+    return error(Code::invalid_argument, "packing %s %zu x %zu: expected %zu bytes of rows and %zu of room, got %zu and %zu", name(format),
+                 n, k, wanted ? static_cast<size_t>(*wanted) : 0, size, rows.size(), packed.size());
   }
   for (size_t first = 0; first < n; first += kN) {
     pack_panel(format, rows.data() + first * row_bytes(format, k), n - first < kN ? n - first : kN, k,

@@ -27,9 +27,7 @@ namespace {
 
 unsigned byte_at(const std::byte* p, size_t i) { return std::to_integer<unsigned>(p[i]); }
 
-uint16_t u16_at(const std::byte* p, size_t index) {
-  return static_cast<uint16_t>(byte_at(p, 2 * index) | byte_at(p, 2 * index + 1) << 8);
-}
+uint16_t u16_at(const std::byte* p, size_t index) { return static_cast<uint16_t>(byte_at(p, 2 * index) | byte_at(p, 2 * index + 1) << 8); }
 float half_at(const std::byte* p, size_t index) { return f16_to_f32(u16_at(p, index)); }
 
 unsigned nibble(const std::byte* nibbles, size_t o, size_t k) {
@@ -53,17 +51,22 @@ constexpr int kE2m1Doubled[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6
 // Value K of output o in a group of 32; the products and sums in the order of core/formats.
 float group_value(Format format, const std::byte* group, size_t o, size_t k) {
   switch (format) {
-    case Format::q4_0: return static_cast<float>(static_cast<int>(nibble(group, o, k)) - 8) * half_at(group + 512, o);
-    case Format::q4_1: return static_cast<float>(nibble(group, o, k)) * half_at(group + 512, o) + half_at(group + 576, o);
+    case Format::q4_0:
+      return static_cast<float>(static_cast<int>(nibble(group, o, k)) - 8) * half_at(group + 512, o);
+    case Format::q4_1:
+      return static_cast<float>(nibble(group, o, k)) * half_at(group + 512, o) + half_at(group + 576, o);
     case Format::q5_0:
       return static_cast<float>(static_cast<int>(nibble(group + 128, o, k) | fifth(group, o, k) << 4) - 16) * half_at(group + 640, o);
     case Format::q5_1:
       return static_cast<float>(nibble(group + 128, o, k) | fifth(group, o, k) << 4) * half_at(group + 640, o) + half_at(group + 704, o);
     case Format::q8_0:
       return static_cast<float>(static_cast<int>(byte_at(group, 128 * (k / 4) + 4 * o + k % 4)) - 128) * half_at(group + 1024, o);
-    case Format::iq4_nl: return half_at(group + 512, o) * static_cast<float>(kIq4Nl[nibble(group, o, k)]);
-    case Format::mxfp4: return static_cast<float>(kE2m1Doubled[nibble(group, o, k)]) * e8m0_half(byte_at(group + 512, o));
-    default: return 0.0f;  // not formats of 32
+    case Format::iq4_nl:
+      return half_at(group + 512, o) * static_cast<float>(kIq4Nl[nibble(group, o, k)]);
+    case Format::mxfp4:
+      return static_cast<float>(kE2m1Doubled[nibble(group, o, k)]) * e8m0_half(byte_at(group + 512, o));
+    default:
+      return 0.0f;  // not formats of 32
   }
 }
 
@@ -92,13 +95,23 @@ float super_value(Format format, const std::byte* block, size_t o, size_t k) {
 void unpack_panel_row(Format format, const std::byte* panel, size_t k, size_t output, float* out) {
   for (size_t i = 0; i < k; ++i) {
     switch (format) {
-      case Format::f32: std::memcpy(out + i, panel + 128 * i + 4 * output, 4); break;
-      case Format::f16: out[i] = half_at(panel + 64 * i, output); break;
-      case Format::bf16: out[i] = bf16_to_f32(u16_at(panel + 64 * i, output)); break;
+      case Format::f32:
+        std::memcpy(out + i, panel + 128 * i + 4 * output, 4);
+        break;
+      case Format::f16:
+        out[i] = half_at(panel + 64 * i, output);
+        break;
+      case Format::bf16:
+        out[i] = bf16_to_f32(u16_at(panel + 64 * i, output));
+        break;
       case Format::q4_k:
       case Format::q5_k:
-      case Format::q6_k: out[i] = super_value(format, panel + panel_bytes(format, 256) * (i / 256), output, i % 256); break;
-      default: out[i] = group_value(format, panel + panel_bytes(format, 32) * (i / 32), output, i % 32); break;
+      case Format::q6_k:
+        out[i] = super_value(format, panel + panel_bytes(format, 256) * (i / 256), output, i % 256);
+        break;
+      default:
+        out[i] = group_value(format, panel + panel_bytes(format, 32) * (i / 32), output, i % 32);
+        break;
     }
   }
 }

@@ -18,6 +18,7 @@ struct Avx2 {
   KL_INLINE F set(float v) { return _mm256_set1_ps(v); }
   KL_INLINE I set_int(int32_t v) { return _mm256_set1_epi32(v); }
   KL_INLINE F fma(F a, F b, F c) { return xsimd::fma(a, b, c); }
+  KL_INLINE F fnma(F a, F b, F c) { return _mm256_fnmadd_ps(a, b, c); }  // c - a b, rounded once
   KL_INLINE F divide(F a, F b) { return a / b; }
   KL_INLINE F min(F a, F b) { return _mm256_min_ps(a, b); }
   KL_INLINE F max(F a, F b) { return _mm256_max_ps(a, b); }

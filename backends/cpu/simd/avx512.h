@@ -17,7 +17,8 @@ struct Avx512 {
   KL_INLINE void store(float* p, F v) { _mm512_storeu_ps(p, v); }
   KL_INLINE F set(float v) { return _mm512_set1_ps(v); }
   KL_INLINE I set_int(int32_t v) { return _mm512_set1_epi32(v); }
-  KL_INLINE F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }  // xsimd 8.1 rounds twice here
+  KL_INLINE F fma(F a, F b, F c) { return _mm512_fmadd_ps(a, b, c); }    // xsimd 8.1 rounds twice here
+  KL_INLINE F fnma(F a, F b, F c) { return _mm512_fnmadd_ps(a, b, c); }  // c - a b, rounded once
   KL_INLINE F divide(F a, F b) { return a / b; }
   KL_INLINE F min(F a, F b) { return _mm512_min_ps(a, b); }
   KL_INLINE F max(F a, F b) { return _mm512_max_ps(a, b); }

@@ -27,6 +27,7 @@ struct Generic {
     for (int i = 0; i < kLanes; ++i) out[i] = fma_one(a[i], b[i], c[i]);
     return out;
   }
+  KL_INLINE F fnma(F a, F b, F c) { return fma(0.0f - a, b, c); }  // c - a b, rounded once
   KL_INLINE F divide(F a, F b) { return a / b; }
   KL_INLINE F min(F a, F b) { return select(a < b, a, b); }
   KL_INLINE F max(F a, F b) { return select(a > b, a, b); }

@@ -13,7 +13,7 @@ KL_INLINE typename S::F exp(typename S::F x) {
   x = S::min(S::max(x, S::set(-87.33f)), S::set(88.0f));
   const auto n = S::round(x * S::set(1.44269504f));
   const auto nf = S::to_float(n);
-  auto r = S::fma(nf, S::set(-0.693359375f), x);      // ln 2 in two parts; the first has few bits, so that the product is exact
+  auto r = S::fma(nf, S::set(-0.693359375f), x);  // ln 2 in two parts; the first has few bits, so that the product is exact
   r = S::fma(nf, S::set(2.12194440e-4f), r);
   auto q = S::set(0.0013814599f);
   q = S::fma(q, r, S::set(0.008368717f));
@@ -71,14 +71,18 @@ KL_INLINE typename S::F normal_cdf(typename S::F x) {
 template <class S>
 KL_INLINE typename S::F activate(Activation activation, typename S::F x) {
   switch (activation) {
-    case Activation::none: break;
-    case Activation::silu: return x * sigmoid<S>(x);
-    case Activation::gelu_quick: return x * sigmoid<S>(S::set(1.702f) * x);
+    case Activation::none:
+      break;
+    case Activation::silu:
+      return x * sigmoid<S>(x);
+    case Activation::gelu_quick:
+      return x * sigmoid<S>(S::set(1.702f) * x);
     case Activation::gelu_tanh: {
       const auto u2 = S::set(1.595769122f) * S::fma(S::set(0.044715f) * x, x * x, x);
       return x * sigmoid<S>(u2);
     }
-    case Activation::gelu_erf: return x * normal_cdf<S>(x);
+    case Activation::gelu_erf:
+      return x * normal_cdf<S>(x);
   }
   return x;
 }

@@ -18,7 +18,8 @@ struct Neon {
   KL_INLINE F set(float v) { return vdupq_n_f32(v); }
   KL_INLINE I set_int(int32_t v) { return vdupq_n_s32(v); }
   KL_INLINE F fma(F a, F b, F c) { return xsimd::fma(a, b, c); }
-  KL_INLINE F divide(F a, F b) { return vdivq_f32(a, b); }  // xsimd 8.1 approximates
+  KL_INLINE F fnma(F a, F b, F c) { return vfmsq_f32(c, a, b); }  // c - a b, rounded once
+  KL_INLINE F divide(F a, F b) { return vdivq_f32(a, b); }        // xsimd 8.1 approximates
   KL_INLINE F min(F a, F b) { return vminq_f32(a, b); }
   KL_INLINE F max(F a, F b) { return vmaxq_f32(a, b); }
   KL_INLINE F abs(F a) { return vabsq_f32(a); }
@@ -35,9 +36,7 @@ struct Neon {
   }
   KL_INLINE int32_t reduce_max(I a) { return vmaxvq_s32(a); }
 
-  KL_INLINE F load_f16(const std::byte* p) {
-    return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(reinterpret_cast<const uint16_t*>(p))));
-  }
+  KL_INLINE F load_f16(const std::byte* p) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(reinterpret_cast<const uint16_t*>(p)))); }
   KL_INLINE F load_bf16(const std::byte* p) {
     return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(reinterpret_cast<const uint16_t*>(p)), 16));
   }

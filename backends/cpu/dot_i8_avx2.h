@@ -7,8 +7,9 @@ namespace {
 
 struct DotAvx2 {
   static constexpr int kVectors = 32 / Avx2::kLanes;
-  static constexpr int kColumns = 4;
-  static constexpr int kRows = 2;
+  template <int kRowsNow>
+  static constexpr int kColumns = kRowsNow == 1 ? 4 : 2;  // vectors accumulated at once: 6 sums of 3 rows, with codes, fit 16 registers
+  static constexpr int kRows = 3;
   static constexpr bool kSignedCodes = true;
   using Codes = __m256i;
   using Four = __m256i;
@@ -44,11 +45,15 @@ struct DotAvx2 {
   }
   template <int kMax>
   KL_INLINE Sum add(Sum sum, Codes codes, Four four) {
-    if constexpr (kMax <= 15) return _mm256_add_epi16(sum, _mm256_maddubs_epi16(codes, four));
-    const __m256i ones = _mm256_set1_epi16(1);
-    if constexpr (kMax < 128) return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(codes, four), ones));
-    const __m256i pairs = _mm256_maddubs_epi16(_mm256_abs_epi8(codes), _mm256_sign_epi8(four, codes));
-    return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, ones));
+    if constexpr (kMax <= 15) {
+      sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(codes, four));
+    } else {
+      const __m256i pairs =
+          kMax < 128 ? _mm256_maddubs_epi16(codes, four) : _mm256_maddubs_epi16(_mm256_abs_epi8(codes), _mm256_sign_epi8(four, codes));
+      sum = _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+    }
+    asm("" : "+x"(sum));  // added now: GCC otherwise gathers all products of a group on the stack and adds them at the end (half the speed)
+    return sum;
   }
   template <int kMax>
   KL_INLINE Avx2::I finish(Sum sum, int32_t initial) {

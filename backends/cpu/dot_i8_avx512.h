@@ -7,9 +7,10 @@ namespace {
 
 struct DotAvx512 {
   static constexpr int kVectors = 32 / Avx512::kLanes;  // vectors of a panel
-  static constexpr int kColumns = 2;                    // of which this many are accumulated at once
-  static constexpr int kRows = 6;                       // rows accumulated at once: 12 sums and 12 results in registers
-  static constexpr bool kSignedCodes = false;           // 8-bit codes stay unsigned (q + 128), corrected by the starting value of the sum
+  template <int kRowsNow>
+  static constexpr int kColumns = 2;           // of which this many are accumulated at once
+  static constexpr int kRows = 6;              // rows accumulated at once: 12 sums and 12 results in registers
+  static constexpr bool kSignedCodes = false;  // 8-bit codes stay unsigned (q + 128), corrected by the starting value of the sum
   using Codes = __m512i;
   using Four = __m512i;  // four activations, in every lane
   using Sum = __m512i;

@@ -11,7 +11,8 @@ namespace {
 
 struct DotGeneric {
   static constexpr int kVectors = 32 / Generic::kLanes;
-  static constexpr int kColumns = 4;
+  template <int kRowsNow>
+  static constexpr int kColumns = 4;  // vectors accumulated at once
   static constexpr int kRows = 1;
   static constexpr bool kSignedCodes = false;
   typedef uint8_t Codes __attribute__((vector_size(16)));

@@ -7,6 +7,7 @@ namespace {
 
 struct DotNeon {
   static constexpr int kVectors = 32 / Neon::kLanes;
+  template <int kRowsNow>
   static constexpr int kColumns = 4;  // 4 x 6 sums in registers; results wait in memory
   static constexpr int kRows = 6;
   static constexpr bool kSignedCodes = true;

@@ -42,7 +42,7 @@ template <class S, class D, class P, int kTile, int kRows>
 KL_INLINE void q8_group(const typename P::template Header<S, D>& header, const std::byte* group, int g, TileGroup<D, kTile> a,
                         typename S::F (&c)[D::kVectors][kRows]) {
   using Codes = typename D::Codes;
-  constexpr int kColumns = D::kColumns;
+  constexpr int kColumns = D::template kColumns<kRows>;
   constexpr bool kNoOffset = P::kOffset == 0 || (P::kMax == 128 && D::kSignedCodes);
   unroll<D::kVectors / kColumns>([&](auto pass) KL_ALWAYS_INLINE {
     constexpr int kFirst = decltype(pass)::value * kColumns;
@@ -95,7 +95,7 @@ template <class S, class D, int kTile, int kRows>
 KL_INLINE void q6k_group(const std::byte* header, const std::byte* group, int g, TileGroup<D, kTile> a,
                          typename S::F (&c)[D::kVectors][kRows]) {
   using Codes = typename D::Codes;
-  constexpr int kColumns = D::kColumns;
+  constexpr int kColumns = D::template kColumns<kRows>;
   constexpr int kVectorBytes = sizeof(Codes);
   unroll<D::kVectors / kColumns>([&](auto pass) KL_ALWAYS_INLINE {
     constexpr int kFirst = decltype(pass)::value * kColumns;

@@ -234,6 +234,7 @@ TEST(KvCache, RandomOperationsReadBackWhatWasWritten) {
     KvCache cache = make(groups, capacity);
     using Page = std::array<uint64_t, kKvPageTokens>;
     std::vector<std::vector<Page>> memory;
+    memory.reserve(groups.size());
     for (const uint32_t n : capacity) memory.emplace_back(n, Page{});
     struct Model {
       std::vector<ContentItem> items;  // an item's value below depends on all before it, as K and V do
@@ -331,7 +332,8 @@ TEST(KvCache, RandomOperationsReadBackWhatWasWritten) {
           const size_t window = groups[g].window == 0 ? m.items.size() : groups[g].window - 1;  // what the next row sees of the past
           for (size_t p = m.items.size() - std::min(window, m.items.size()); p < m.items.size(); ++p) {
             ASSERT_NE(table[p / 32], kNoPage);
-            ASSERT_EQ(memory[g][table[p / 32]][p % 32], m.values[p]) << "seed " << seed << " step " << step << " group " << g << " position " << p;
+            ASSERT_EQ(memory[g][table[p / 32]][p % 32], m.values[p])
+                << "seed " << seed << " step " << step << " group " << g << " position " << p;
           }
         }
       }

@@ -62,8 +62,9 @@ struct Case {
 };
 
 std::string text(const Case& c) {
-  return std::string(name(c.format)) + " D=" + std::to_string(c.head_size) + " H=" + std::to_string(c.heads) + " G=" + std::to_string(c.kv_heads) +
-         " S=" + std::to_string(c.length) + " w=" + std::to_string(c.window) + (c.cap > 0 ? " cap" : "") + (c.sinks ? " sinks" : "");
+  return std::string(name(c.format)) + " D=" + std::to_string(c.head_size) + " H=" + std::to_string(c.heads) +
+         " G=" + std::to_string(c.kv_heads) + " S=" + std::to_string(c.length) + " w=" + std::to_string(c.window) +
+         (c.cap > 0 ? " cap" : "") + (c.sinks ? " sinks" : "");
 }
 
 // One sequence's inputs, and a cache with every byte that nobody wrote set to 0xff: NaN as f32 and f16.
@@ -104,7 +105,8 @@ struct Sequence {
   }
   void write(const CpuAttentionKernels& kernels, uint32_t t0, uint32_t t1) {
     const size_t width = size_t{c.kv_heads} * c.head_size;
-    kernels.kv_write({pool.data(), shape}, pages.data(), positions.data() + t0, k.data() + t0 * width, v.data() + t0 * width, width, t1 - t0);
+    kernels.kv_write({pool.data(), shape}, pages.data(), positions.data() + t0, k.data() + t0 * width, v.data() + t0 * width, width,
+                     t1 - t0);
   }
   const std::byte* page_of(uint32_t position) { return pool.data() + pages[position / kKvPageTokens] * layout.page_bytes; }
 
@@ -132,7 +134,8 @@ std::vector<double> reference(Sequence& s, const std::vector<uint32_t>& rows) {
       for (uint32_t j = low; j <= t; ++j) {
         kv_decode_k(s.shape, s.page_of(j), g, j % kKvPageTokens, row.data());
         double dot = 0;
-        for (uint32_t d = 0; d < size; ++d) dot += static_cast<double>(s.q[(size_t{t} * c.heads + h) * size + d]) * static_cast<double>(row[d]);
+        for (uint32_t d = 0; d < size; ++d)
+          dot += static_cast<double>(s.q[(size_t{t} * c.heads + h) * size + d]) * static_cast<double>(row[d]);
         dot /= std::sqrt(static_cast<double>(size));
         if (c.cap > 0) dot = static_cast<double>(c.cap) * std::tanh(dot / static_cast<double>(c.cap));
         score.push_back(dot);
@@ -218,7 +221,8 @@ TEST(AttentionKernels, ChunkingAndPagePlacementDoNotChangeABit) {
   for (const CpuAttentionKernels* kernels : tables()) {
     for (const KvFormat f : {KvFormat::f32, KvFormat::f16, KvFormat::q8, KvFormat::q4}) {
       size_t index = 0;
-      for (const Case& c : {Case{f, 32, 3, 1, 280, 45}, Case{f, 64, 9, 3, 530}, Case{f, 40, 8, 1, 300}, Case{f, 64, 2, 2, 530, 300, 30.0f, true}}) {
+      for (const Case& c :
+           {Case{f, 32, 3, 1, 280, 45}, Case{f, 64, 9, 3, 530}, Case{f, 40, 8, 1, 300}, Case{f, 64, 2, 2, 530, 300, 30.0f, true}}) {
         if (sampled_out(kernels, index++)) continue;
         const std::vector<float> whole = in_chunks(*kernels, c, c.length);
         for (const uint32_t chunk : {1u, 7u, 32u, 128u, 512u}) {
@@ -311,7 +315,8 @@ TEST(AttentionKernels, RowsOfPartialCallsMayStartAnywhere) {
         std::fill(out.begin() + t0 * 4 * 32, out.begin() + t1 * 4 * 32, g == 0 ? -7.0f : out[t0 * 4 * 32]);
         kernels->attention_merge(s.args(out), t0, t1, g, p, scratch.data());
         for (uint32_t t = t0; t < t1; ++t) {
-          for (uint32_t i = 0; i < 64; ++i) ASSERT_EQ(out[t * 128 + g * 64 + i], whole[t * 128 + g * 64 + i]) << kernels->name << " cut " << cut;
+          for (uint32_t i = 0; i < 64; ++i)
+            ASSERT_EQ(out[t * 128 + g * 64 + i], whole[t * 128 + g * 64 + i]) << kernels->name << " cut " << cut;
         }
         EXPECT_TRUE(memory.intact());
       }
@@ -322,7 +327,8 @@ TEST(AttentionKernels, RowsOfPartialCallsMayStartAnywhere) {
 TEST(AttentionKernels, TheSplitCoversEveryRowHeadAndSpanOnce) {
   std::mt19937 random(5);
   for (int trial = 0; trial < 300; ++trial) {
-    const AttentionShape shape{1u + static_cast<uint32_t>(random() % 8), 1u + static_cast<uint32_t>(random() % 8), 64, random() % 2 == 0 ? 0u : 1u + static_cast<uint32_t>(random() % 600)};
+    const AttentionShape shape{1u + static_cast<uint32_t>(random() % 8), 1u + static_cast<uint32_t>(random() % 8), 64,
+                               random() % 2 == 0 ? 0u : 1u + static_cast<uint32_t>(random() % 600)};
     std::vector<SequenceRows> sequences;
     uint32_t row = 0;
     for (uint32_t i = 0, n = 1 + random() % 5; i < n; ++i) {
@@ -412,7 +418,8 @@ TEST(KvPage, KernelsWriteTheReferenceBytes) {
         const std::vector<uint32_t> pages{2, 0, 3};
         const uint32_t rows = 70, first = 9;
         std::vector<float> k(size_t{rows} * 2 * size), v(k.size());
-        for (float& x : k) x = random() % 50 == 0 ? 0.0f : normal(random) * std::exp2(static_cast<float>(static_cast<int>(random() % 40) - 25));
+        for (float& x : k)
+          x = random() % 50 == 0 ? 0.0f : normal(random) * std::exp2(static_cast<float>(static_cast<int>(random() % 40) - 25));
         for (float& x : v) x = normal(random);
         std::fill(k.begin(), k.begin() + size, 0.0f);
         std::vector<int32_t> positions(rows);

@@ -1,8 +1,8 @@
 // Attention, rope and cache writing for AVX2, FMA, F16C.
 #include "cpu/isa/attention_kernels.h"
 #ifdef __x86_64__
-#include "cpu/simd/avx2.h"
 #include "cpu/isa/attention_table.h"
+#include "cpu/simd/avx2.h"
 #endif
 
 namespace kl::cpu {

@@ -5,8 +5,8 @@
 #pragma GCC diagnostic ignored "-Wuninitialized"  // GCC 12: false alarms inside its own intrinsics (_mm512_undefined_ps)
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 #endif
-#include "cpu/simd/avx512.h"
 #include "cpu/isa/attention_table.h"
+#include "cpu/simd/avx512.h"
 #endif
 
 namespace kl::cpu {

@@ -1,7 +1,7 @@
 // Attention, rope and cache writing for any processor.
 #include "cpu/isa/attention_kernels.h"
-#include "cpu/simd/generic.h"
 #include "cpu/isa/attention_table.h"
+#include "cpu/simd/generic.h"
 
 namespace kl::cpu {
 

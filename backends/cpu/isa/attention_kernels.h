@@ -57,7 +57,7 @@ constexpr SpanRange attention_spans(int32_t first_position, int32_t last_positio
 constexpr size_t attention_partial_floats(uint32_t head_size) { return 16 + round_up(head_size, 16); }
 // Partial results of rows [t0, t1) of one KV head: record ((t - t0) * (H / G) + h) * spans + (s - first_span).
 struct AttentionPartials {
-  float* data = nullptr;     // 64-byte aligned, (t1 - t0) * (H / G) * spans records
+  float* data = nullptr;  // 64-byte aligned, (t1 - t0) * (H / G) * spans records
   uint32_t first_span = 0;
   uint32_t spans = 0;
 };
@@ -69,7 +69,8 @@ struct CpuAttentionKernels {
   const char* name;  // "avx512"
 
   // x [rows][heads * D], in place, x_stride floats from row to row. table [rows][dims]: cos of each pair, then sin of each pair (see rope.h).
-  void (*rope)(float* x, size_t x_stride, const float* table, uint32_t rows, uint32_t heads, uint32_t head_size, uint32_t dims, RopeStyle style);
+  void (*rope)(float* x, size_t x_stride, const float* table, uint32_t rows, uint32_t heads, uint32_t head_size, uint32_t dims,
+               RopeStyle style);
 
   // k, v [rows][G * D] of one sequence into its pages: row t goes to slot positions[t] % 32 of page pages[positions[t] / 32].
   void (*kv_write)(const KvLayer& cache, const uint32_t* pages, const int32_t* positions, const float* k, const float* v, size_t kv_stride,

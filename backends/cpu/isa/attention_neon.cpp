@@ -1,8 +1,8 @@
 // Attention, rope and cache writing for 64-bit ARM.
 #include "cpu/isa/attention_kernels.h"
 #ifdef __aarch64__
-#include "cpu/simd/neon.h"
 #include "cpu/isa/attention_table.h"
+#include "cpu/simd/neon.h"
 #endif
 
 namespace kl::cpu {

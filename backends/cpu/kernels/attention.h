@@ -33,11 +33,11 @@ struct Tile {
   int32_t first_position = 0;  // of the tile's first row
   uint32_t rows = 0;
   float cap = 0;
-  float *q = nullptr, *acc = nullptr, *total = nullptr;  // [queries][stride]
+  float *q = nullptr, *acc = nullptr, *total = nullptr;        // [queries][stride]
   float *m = nullptr, *total_m = nullptr, *total_l = nullptr;  // [queries]
-  float* l = nullptr;                                    // [queries][32]
-  float* p = nullptr;                                    // [kQueryBlock][32]
-  float *k_tile = nullptr, *v_tile = nullptr;            // [D][32], [32][D] and 16 more
+  float* l = nullptr;                                          // [queries][32]
+  float* p = nullptr;                                          // [kQueryBlock][32]
+  float *k_tile = nullptr, *v_tile = nullptr;                  // [D][32], [32][D] and 16 more
 };
 
 KL_INLINE uint32_t rows_of_tile(uint32_t group) { return group >= kTileQueries ? 1 : kTileQueries / group; }
@@ -177,12 +177,24 @@ template <class S, class Source>
 KL_INLINE void queries_of_page(const Tile& t, const Source& source, uint32_t query, uint32_t end, int low, int high) {
   for (; query + 6 <= end; query += 6) block<S, 6>(t, source, query, low, high);
   switch (end - query) {
-    case 5: block<S, 3>(t, source, query, low, high); block<S, 2>(t, source, query + 3, low, high); break;
-    case 4: block<S, 4>(t, source, query, low, high); break;
-    case 3: block<S, 3>(t, source, query, low, high); break;
-    case 2: block<S, 2>(t, source, query, low, high); break;
-    case 1: block<S, 1>(t, source, query, low, high); break;
-    default: break;
+    case 5:
+      block<S, 3>(t, source, query, low, high);
+      block<S, 2>(t, source, query + 3, low, high);
+      break;
+    case 4:
+      block<S, 4>(t, source, query, low, high);
+      break;
+    case 3:
+      block<S, 3>(t, source, query, low, high);
+      break;
+    case 2:
+      block<S, 2>(t, source, query, low, high);
+      break;
+    case 1:
+      block<S, 1>(t, source, query, low, high);
+      break;
+    default:
+      break;
   }
 }
 
@@ -210,8 +222,8 @@ KL_INLINE void rows_of_page_through(const Tile& t, const Source& source, const P
   const auto alone = [&](int64_t row) KL_ALWAYS_INLINE {
     const int64_t position = t.first_position + row;
     const int64_t low = t.window == 0 ? 0 : position - t.window + 1 - start, high = position + 1 - start;
-    queries_of_page<S>(t, source, static_cast<uint32_t>(row) * t.group, static_cast<uint32_t>(row + 1) * t.group, low < 0 ? 0 : static_cast<int>(low),
-                       high > kTokens ? kTokens : static_cast<int>(high));
+    queries_of_page<S>(t, source, static_cast<uint32_t>(row) * t.group, static_cast<uint32_t>(row + 1) * t.group,
+                       low < 0 ? 0 : static_cast<int>(low), high > kTokens ? kTokens : static_cast<int>(high));
   };
   for (int64_t row = r.seen; row < r.whole; ++row) alone(row);
   queries_of_page<S>(t, source, static_cast<uint32_t>(r.whole) * t.group, static_cast<uint32_t>(r.whole_end) * t.group, 0, kTokens);
@@ -236,8 +248,9 @@ template <class S>
     if (format == KvFormat::f16 && whole_vectors && sharing <= 2 * kQueryBlock) {
       rows_of_page_through<S>(t, HalfSource<S>{head + layout.k, head + layout.v, t.size}, r, start);
     } else if (format == KvFormat::f32 && whole_vectors) {
-      rows_of_page_through<S>(t, FloatSource<S>{reinterpret_cast<const float*>(head + layout.k), reinterpret_cast<const float*>(head + layout.v), t.size},
-                              r, start);
+      rows_of_page_through<S>(
+          t, FloatSource<S>{reinterpret_cast<const float*>(head + layout.k), reinterpret_cast<const float*>(head + layout.v), t.size}, r,
+          start);
     } else {
       page_to_tile<S>(format, layout, t.size, head, t.k_tile, t.v_tile);
       rows_of_page_through<S>(t, FloatSource<S>{t.k_tile, t.v_tile, t.size}, r, start);
@@ -280,9 +293,12 @@ KL_INLINE void load_queries(const Tile& t, const AttentionArgs& a, uint32_t row,
     for (uint32_t h = 0; h < t.group; ++h) {
       const float* from = a.q + (row + r) * a.q_stride + static_cast<size_t>(g * t.group + h) * t.size;
       float* to = t.q + static_cast<size_t>(r * t.group + h) * t.stride;
-      for (uint32_t d = 0; d < t.size; ++d) to[d] = from[d];
-      if (a.cache.shape.format == KvFormat::q4) rotate<S>(to, t.size);
-      for (uint32_t d = 0; d < t.size; ++d) to[d] *= a.scale;
+      if (a.cache.shape.format == KvFormat::q4) {
+        for (uint32_t d = 0; d < t.size; ++d) to[d] = from[d];
+        rotate<S>(to, t.size);
+        from = to;
+      }
+      for (uint32_t d = 0; d < t.size; ++d) to[d] = from[d] * a.scale;
     }
   }
 }
@@ -299,7 +315,8 @@ KL_INLINE void finish(const AttentionArgs& a, uint32_t size, uint32_t stride, ui
 
 // Tiles of rows [t0, t1), spans [s0, s1) cut to what each tile sees; done(tile, first row, span) after each span, end(tile, first row) after each tile.
 template <class S, class Done, class End>
-KL_INLINE void run_tiles(const AttentionArgs& a, uint32_t t0, uint32_t t1, uint32_t g, uint32_t s0, uint32_t s1, std::byte* scratch, Done done, End end) {
+KL_INLINE void run_tiles(const AttentionArgs& a, uint32_t t0, uint32_t t1, uint32_t g, uint32_t s0, uint32_t s1, std::byte* scratch,
+                         Done done, End end) {
   const KvPageLayout layout = page_layout(a.cache.shape);
   Tile t = lay_out(a.cache.shape.head_size, a.heads / a.cache.shape.kv_heads, scratch);
   t.window = a.window;

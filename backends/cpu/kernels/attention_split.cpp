@@ -17,7 +17,8 @@ uint32_t tile_rows(const AttentionShape& s) { return std::max<uint32_t>(1, kTile
 uint64_t keys(int64_t first, uint64_t rows, uint32_t window) {
   uint64_t sum = 0;
   if (window != 0) {
-    const int64_t capped = std::max<int64_t>(0, first + static_cast<int64_t>(rows) - std::max<int64_t>(first, window));  // rows with a full window
+    const int64_t capped =
+        std::max<int64_t>(0, first + static_cast<int64_t>(rows) - std::max<int64_t>(first, window));  // rows with a full window
     sum += static_cast<uint64_t>(capped) * window;
     rows -= static_cast<uint64_t>(capped);
   }
@@ -32,7 +33,8 @@ void split_attention(std::span<const SequenceRows> sequences, const AttentionSha
   split.partial_floats = 0;
   uint64_t total = 0;
   for (const SequenceRows& s : sequences) total += keys(s.first_position, s.rows, shape.window) * shape.group * shape.kv_heads;
-  const uint64_t target = threads <= 1 ? std::numeric_limits<uint64_t>::max() : std::max<uint64_t>(kLeastCost, total / (threads * kTasksPerThread));
+  const uint64_t target =
+      threads <= 1 ? std::numeric_limits<uint64_t>::max() : std::max<uint64_t>(kLeastCost, total / (threads * kTasksPerThread));
   const bool few = threads > 1 && uint64_t{shape.kv_heads} * sequences.size() < threads * kTasksPerThread;
   const uint32_t tile = tile_rows(shape);
   for (uint32_t i = 0; i < sequences.size(); ++i) {

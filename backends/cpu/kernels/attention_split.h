@@ -26,8 +26,9 @@ inline constexpr uint32_t kDirect = std::numeric_limits<uint32_t>::max();
 struct AttentionTask {
   uint32_t sequence = 0, row0 = 0, row1 = 0, kv_head = 0;
   uint32_t span0 = 0, span1 = 0;
-  uint32_t partial = kDirect;  // kDirect: attention(); else the index of the AttentionMerge whose partials it fills with attention_partial()
-  uint64_t cost = 0;           // pairs of query and key
+  uint32_t partial =
+      kDirect;        // kDirect: attention(); else the index of the AttentionMerge whose partials it fills with attention_partial()
+  uint64_t cost = 0;  // pairs of query and key
 };
 
 // Partial results to be merged when all tasks are done.

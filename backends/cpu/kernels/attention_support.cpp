@@ -12,7 +12,8 @@ KvPageLayout page_layout(const KvPageShape& shape) { return kv_page_layout(shape
 size_t attention_scratch_bytes(const KvPageShape& shape, uint32_t heads) {
   const size_t group = heads / shape.kv_heads, size = shape.head_size, stride = round_up(size, 16);
   const size_t queries = std::max<size_t>(1, kTileQueries / group) * group;
-  const size_t floats = 3 * queries * stride + 3 * round_up(queries, 16) + queries * kKvPageTokens + 6 * kKvPageTokens + 2 * size * kKvPageTokens + 16;
+  const size_t floats =
+      3 * queries * stride + 3 * round_up(queries, 16) + queries * kKvPageTokens + 6 * kKvPageTokens + 2 * size * kKvPageTokens + 16;
   return round_up(floats * sizeof(float), 64);
 }
 

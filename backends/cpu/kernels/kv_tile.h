@@ -26,7 +26,8 @@ template <class S>
     for (int b = 0; b < 4; ++b) {
       float* out = k + static_cast<size_t>(d + b) * kTokens;
       const int up = 24 - 8 * b;
-      for (int t = 0; t < kTokens; ++t) out[t] = scale[t] * static_cast<float>(static_cast<int32_t>(static_cast<uint32_t>(words[t]) << up) >> 24);
+      for (int t = 0; t < kTokens; ++t)
+        out[t] = scale[t] * static_cast<float>(static_cast<int32_t>(static_cast<uint32_t>(words[t]) << up) >> 24);
     }
   }
   for (uint32_t g = 0; g < layout.v_groups; ++g) {
@@ -38,7 +39,8 @@ template <class S>
         float* out = v + static_cast<size_t>(4 * i + b) * head_size + first;
         const int up = 24 - 8 * b;
         const float s = scale[4 * i + b];
-        for (uint32_t d = 0; d < width; ++d) out[d] = s * static_cast<float>(static_cast<int32_t>(static_cast<uint32_t>(words[d]) << up) >> 24);
+        for (uint32_t d = 0; d < width; ++d)
+          out[d] = s * static_cast<float>(static_cast<int32_t>(static_cast<uint32_t>(words[d]) << up) >> 24);
       }
     }
   }
@@ -101,8 +103,12 @@ KL_INLINE void page_to_tile(KvFormat format, const KvPageLayout& layout, uint32_
       f16_row_to_f32<S>(head + layout.k, k, values);
       f16_row_to_f32<S>(head + layout.v, v, values);
       break;
-    case KvFormat::q8: q8_to_tile<S>(layout, head_size, head, k, v); break;
-    case KvFormat::q4: q4_to_tile<S>(layout, head_size, head, k, v); break;
+    case KvFormat::q8:
+      q8_to_tile<S>(layout, head_size, head, k, v);
+      break;
+    case KvFormat::q4:
+      q4_to_tile<S>(layout, head_size, head, k, v);
+      break;
   }
 }
 

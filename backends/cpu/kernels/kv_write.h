@@ -126,7 +126,8 @@ KL_INLINE void write_q4(const KvPageLayout& layout, uint32_t size, std::byte* he
 }
 
 template <class S>
-KL_INLINE void write_row(const KvPageLayout& layout, KvFormat format, uint32_t size, std::byte* head, uint32_t token, const float* k, const float* v) {
+KL_INLINE void write_row(const KvPageLayout& layout, KvFormat format, uint32_t size, std::byte* head, uint32_t token, const float* k,
+                         const float* v) {
   switch (format) {
     case KvFormat::f32: {
       for (uint32_t d = 0; d < size; ++d) __builtin_memcpy(head + layout.k + (static_cast<size_t>(d) * kSlots + token) * 4, k + d, 4);
@@ -153,8 +154,8 @@ KL_INLINE void write_row(const KvPageLayout& layout, KvFormat format, uint32_t s
 }
 
 template <class S>
-[[gnu::noinline]] void kv_write(const KvLayer& cache, const uint32_t* pages, const int32_t* positions, const float* k, const float* v, size_t kv_stride,
-                                uint32_t rows) {
+[[gnu::noinline]] void kv_write(const KvLayer& cache, const uint32_t* pages, const int32_t* positions, const float* k, const float* v,
+                                size_t kv_stride, uint32_t rows) {
   const KvPageLayout layout = page_layout(cache.shape);
   const uint32_t size = cache.shape.head_size;
   for (uint32_t t = 0; t < rows; ++t) {

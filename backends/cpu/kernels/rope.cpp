@@ -7,7 +7,8 @@ namespace kl::cpu {
 Result<RopeFrequencies> rope_frequencies(const RopeSpec& spec, std::span<const float> factors) {
   if (spec.dims % 2 != 0) return error(Code::invalid_argument, "rope turns pairs, %u dimensions are odd", spec.dims);
   const size_t pairs = spec.dims / 2;
-  if (!std::isfinite(spec.base) || spec.base <= 0) return error(Code::invalid_argument, "rope base %g is not positive", static_cast<double>(spec.base));
+  if (!std::isfinite(spec.base) || spec.base <= 0)
+    return error(Code::invalid_argument, "rope base %g is not positive", static_cast<double>(spec.base));
   if (!std::isfinite(spec.scale) || spec.scale <= 0) {
     return error(Code::invalid_argument, "rope position scale %g is not positive", static_cast<double>(spec.scale));
   }
@@ -16,7 +17,8 @@ Result<RopeFrequencies> rope_frequencies(const RopeSpec& spec, std::span<const f
   }
   const uint64_t in_sections = uint64_t{spec.sections[0]} + spec.sections[1] + spec.sections[2];
   if (in_sections != 0 && in_sections != pairs) {
-    return error(Code::invalid_argument, "rope sections %u + %u + %u are not the %zu pairs", spec.sections[0], spec.sections[1], spec.sections[2], pairs);
+    return error(Code::invalid_argument, "rope sections %u + %u + %u are not the %zu pairs", spec.sections[0], spec.sections[1],
+                 spec.sections[2], pairs);
   }
   RopeFrequencies f;
   f.attention_factor = spec.attention_factor;
@@ -24,7 +26,8 @@ Result<RopeFrequencies> rope_frequencies(const RopeSpec& spec, std::span<const f
   f.component.assign(pairs, 0);
   for (size_t i = 0; i < pairs; ++i) {
     const double factor = factors.empty() ? 1.0 : static_cast<double>(factors[i]);
-    if (!std::isfinite(factor) || factor <= 0) return error(Code::invalid_argument, "rope frequency factor %zu is %g, not positive", i, factor);
+    if (!std::isfinite(factor) || factor <= 0)
+      return error(Code::invalid_argument, "rope frequency factor %zu is %g, not positive", i, factor);
     const double exponent = -2.0 * static_cast<double>(i) / spec.dims;
     f.frequency[i] = std::pow(static_cast<double>(spec.base), exponent) / (factor * static_cast<double>(spec.scale));
     if (in_sections != 0) {

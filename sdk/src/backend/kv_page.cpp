@@ -10,15 +10,6 @@
 namespace kl {
 namespace {
 
-struct Head {
-  KvPageLayout layout;
-  size_t offset;  // of the head in the page
-};
-Head head_of(const KvPageShape& s, uint32_t head) {
-  const KvPageLayout l = kv_page_layout(s);
-  return {l, head * l.head_bytes};
-}
-
 float get_f32(const std::byte* p) {
   float v;
   std::memcpy(&v, p, sizeof v);
@@ -47,27 +38,35 @@ int code(float x, float step, int low, int high) {
 // Byte of a row's dimension d: in K, and in V.
 size_t k_at(const KvPageShape& s, const KvPageLayout& l, uint32_t token, uint32_t d) {
   switch (s.format) {
-    case KvFormat::f32: return l.k + (size_t{d} * 32 + token) * 4;
-    case KvFormat::f16: return l.k + (size_t{d} * 32 + token) * 2;
-    case KvFormat::q8: return l.k + (size_t{d / 4} * 32 + token) * 4 + d % 4;
-    case KvFormat::q4: return l.k + (size_t{d / 8} * 32 + token) * 4 + d % 4;
+    case KvFormat::f32:
+      return l.k + (size_t{d} * 32 + token) * 4;
+    case KvFormat::f16:
+      return l.k + (size_t{d} * 32 + token) * 2;
+    case KvFormat::q8:
+      return l.k + (size_t{d / 4} * 32 + token) * 4 + d % 4;
+    case KvFormat::q4:
+      return l.k + (size_t{d / 8} * 32 + token) * 4 + d % 4;
   }
   return 0;
 }
 size_t v_at(const KvPageShape& s, const KvPageLayout& l, uint32_t token, uint32_t d) {
   switch (s.format) {
-    case KvFormat::f32: return l.v + (size_t{token} * s.head_size + d) * 4;
-    case KvFormat::f16: return l.v + (size_t{token} * s.head_size + d) * 2;
-    case KvFormat::q8: return l.v + (size_t{token / 4} * s.head_size + d) * 4 + token % 4;
-    case KvFormat::q4: return l.v + (size_t{token / 4} * (s.head_size / 2) + d % (s.head_size / 2)) * 4 + token % 4;
+    case KvFormat::f32:
+      return l.v + (size_t{token} * s.head_size + d) * 4;
+    case KvFormat::f16:
+      return l.v + (size_t{token} * s.head_size + d) * 2;
+    case KvFormat::q8:
+      return l.v + (size_t{token / 4} * s.head_size + d) * 4 + token % 4;
+    case KvFormat::q4:
+      return l.v + (size_t{token / 4} * (s.head_size / 2) + d % (s.head_size / 2)) * 4 + token % 4;
   }
   return 0;
 }
 bool upper_nibble(const KvPageShape& s, bool is_k, uint32_t d) { return is_k ? d % 8 >= 4 : d >= s.head_size / 2; }
 
 void encode(const KvPageShape& s, std::byte* page, uint32_t head, uint32_t token, const float* row, bool is_k) {
-  const auto [l, offset] = head_of(s, head);
-  std::byte* base = page + offset;
+  const KvPageLayout l = kv_page_layout(s);
+  std::byte* base = page + head * l.head_bytes;
   const auto at = [&](uint32_t d) { return base + (is_k ? k_at(s, l, token, d) : v_at(s, l, token, d)); };
   const uint32_t size = s.head_size, group = is_k ? kv_k_group(s.format) : kv_v_group(s.format);
   std::byte* scales = base + (is_k ? l.k_scales : l.v_scales) + size_t{token} * 2;
@@ -110,21 +109,28 @@ void encode(const KvPageShape& s, std::byte* page, uint32_t head, uint32_t token
 }
 
 void decode(const KvPageShape& s, const std::byte* page, uint32_t head, uint32_t token, float* out, bool is_k) {
-  const auto [l, offset] = head_of(s, head);
-  const std::byte* base = page + offset;
+  const KvPageLayout l = kv_page_layout(s);
+  const std::byte* base = page + head * l.head_bytes;
   const uint32_t group = is_k ? kv_k_group(s.format) : kv_v_group(s.format);
   const std::byte* scales = base + (is_k ? l.k_scales : l.v_scales) + size_t{token} * 2;
   const size_t minima = size_t{is_k ? l.k_groups : l.v_groups} * kKvPageTokens * 2;
   for (uint32_t d = 0; d < s.head_size; ++d) {
     const std::byte* at = base + (is_k ? k_at(s, l, token, d) : v_at(s, l, token, d));
     switch (s.format) {
-      case KvFormat::f32: out[d] = get_f32(at); break;
-      case KvFormat::f16: out[d] = get_f16(at); break;
-      case KvFormat::q8: out[d] = get_f16(scales + d / group * kKvPageTokens * 2) * static_cast<float>(static_cast<int8_t>(*at)); break;
+      case KvFormat::f32:
+        out[d] = get_f32(at);
+        break;
+      case KvFormat::f16:
+        out[d] = get_f16(at);
+        break;
+      case KvFormat::q8:
+        out[d] = get_f16(scales + d / group * kKvPageTokens * 2) * static_cast<float>(static_cast<int8_t>(*at));
+        break;
       case KvFormat::q4: {
         const std::byte* scale_at = scales + d / group * kKvPageTokens * 2;
         unsigned q = static_cast<unsigned>(*at) >> (upper_nibble(s, is_k, d) ? 4 : 0) & 15u;
-        if (is_k) q |= (static_cast<unsigned>(base[l.k_bits + (size_t{d / 32} * kKvPageTokens + token) * 4 + d % 32 / 8]) >> d % 8 & 1u) << 4;
+        if (is_k)
+          q |= (static_cast<unsigned>(base[l.k_bits + (size_t{d / 32} * kKvPageTokens + token) * 4 + d % 32 / 8]) >> d % 8 & 1u) << 4;
         out[d] = get_f16(scale_at + minima) + get_f16(scale_at) * static_cast<float>(q);
         break;
       }
@@ -137,10 +143,14 @@ void decode(const KvPageShape& s, const std::byte* page, uint32_t head, uint32_t
 
 const char* kv_layout_name(KvFormat format) {
   switch (format) {
-    case KvFormat::f32: return "kv/f32";
-    case KvFormat::f16: return "kv/f16";
-    case KvFormat::q8: return "kv/q8";
-    case KvFormat::q4: return "kv/q4";
+    case KvFormat::f32:
+      return "kv/f32";
+    case KvFormat::f16:
+      return "kv/f16";
+    case KvFormat::q8:
+      return "kv/q8";
+    case KvFormat::q4:
+      return "kv/q4";
   }
   return "kv/?";
 }
@@ -159,9 +169,17 @@ void kv_rotate(float* row, uint32_t head_size) {
   for (uint32_t i = 0; i < head_size; ++i) row[i] *= factor;
 }
 
-void kv_encode_k(const KvPageShape& s, std::byte* page, uint32_t head, uint32_t token, const float* row) { encode(s, page, head, token, row, true); }
-void kv_encode_v(const KvPageShape& s, std::byte* page, uint32_t head, uint32_t token, const float* row) { encode(s, page, head, token, row, false); }
-void kv_decode_k(const KvPageShape& s, const std::byte* page, uint32_t head, uint32_t token, float* out) { decode(s, page, head, token, out, true); }
-void kv_decode_v(const KvPageShape& s, const std::byte* page, uint32_t head, uint32_t token, float* out) { decode(s, page, head, token, out, false); }
+void kv_encode_k(const KvPageShape& s, std::byte* page, uint32_t head, uint32_t token, const float* row) {
+  encode(s, page, head, token, row, true);
+}
+void kv_encode_v(const KvPageShape& s, std::byte* page, uint32_t head, uint32_t token, const float* row) {
+  encode(s, page, head, token, row, false);
+}
+void kv_decode_k(const KvPageShape& s, const std::byte* page, uint32_t head, uint32_t token, float* out) {
+  decode(s, page, head, token, out, true);
+}
+void kv_decode_v(const KvPageShape& s, const std::byte* page, uint32_t head, uint32_t token, float* out) {
+  decode(s, page, head, token, out, false);
+}
 
 }  // namespace kl

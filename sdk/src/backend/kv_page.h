@@ -18,8 +18,9 @@
 //        its own inverse and q R . k R = q . k, so the query is rotated instead of the keys being rotated back, and the output once after the sum.
 //        A group's minimum is f16(min x), its scale f16((max x - min x) / 31 or 15).
 //        On SmolLM2-135M (30 layers, 3 KV heads of 64) errors of K do 4 times the harm of errors of V. KL to f16, 3 x 512 tokens of WikiText-2,
-//        numpy: 4 bits for both in groups of 32 0.043 (without rotation 0.082; groups of 16 0.036; the best of 9 scales each 0.037 and 0.024);
-//        K 5 bits, V 4: groups of 64 0.022, of 32 for V as here below 0.02 at 5.25 bits a value, scales included. Searching scales gained nothing then.
+//        simulated: 4 bits for both in groups of 32 0.043 (without rotation 0.082; groups of 16 0.036; the best of 9 scales each 0.037 and 0.024);
+//        K 5 bits, V 4, groups of 64: 0.022; as here (V in groups of 32): 0.017 over 6 x 512 tokens at 5.25 bits a value, scales included (both in
+//        groups of 32: 0.014 at 5.5). Searching scales gained nothing then. kv/q8 in groups of 32: 0.0005, of 64: 0.0008.
 // A nibble, bit or byte is written by one token only, and no two tokens share a byte: two threads may write different tokens of a page.
 // Groups are of one token; the last of a row may be shorter. All functions are pure and thread-safe.
 #pragma once

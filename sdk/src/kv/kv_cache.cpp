@@ -53,7 +53,8 @@ SequenceId KvCache::create_sequence(uint32_t max_tokens) {
 
 Result<SequenceId> KvCache::fork(SequenceId sequence) {
   KL_TRY(check(sequence));
-  if (sequences_[sequence].reservation.open()) return error(Code::busy, "KV sequence %u has an open reservation and cannot be forked", sequence);
+  if (sequences_[sequence].reservation.open())
+    return error(Code::busy, "KV sequence %u has an open reservation and cannot be forked", sequence);
   const SequenceId id = create_sequence(sequences_[sequence].max_tokens);
   const Sequence& from = sequences_[sequence];
   Sequence& to = sequences_[id];
@@ -204,8 +205,8 @@ Status KvCache::truncate(SequenceId sequence, uint32_t length) {
   if (length > s.length) return error(Code::invalid_argument, "truncation to %u tokens of a sequence of %u", length, s.length);
   if (length == s.length) return {};
   if (length != 0 && length < earliest_truncation(sequence)) {
-    return error(Code::unsupported, "truncation to %u tokens: window layers have freed what position %u sees; the shortest length is %u", length,
-                 length, earliest_truncation(sequence));
+    return error(Code::unsupported, "truncation to %u tokens: window layers have freed what position %u sees; the shortest length is %u",
+                 length, length, earliest_truncation(sequence));
   }
   s.length = length;
   const uint32_t pages = static_cast<uint32_t>(ceil_div(length, kKvPageTokens));

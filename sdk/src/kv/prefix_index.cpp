@@ -27,7 +27,8 @@ class Bytes {
 
 }  // namespace
 
-PrefixIndex::PrefixIndex(std::span<const KvGroup> groups, const Hash128& salt) : groups_(groups.begin(), groups.end()), key_of_page_(groups.size()) {
+PrefixIndex::PrefixIndex(std::span<const KvGroup> groups, const Hash128& salt)
+    : groups_(groups.begin(), groups.end()), key_of_page_(groups.size()) {
   Bytes bytes;
   bytes.put(salt);
   bytes.put32(static_cast<uint32_t>(groups.size()));

@@ -16,8 +16,8 @@ namespace kl {
 // What stands at one position: a token id, or a row of an encoded image. kernel_class separates rows whose bits may differ though their content is
 // the same (on a GPU: prompt or generated); 0 on a CPU.
 struct ContentItem {
-  Hash128 feature;           // zero for a token
-  uint32_t id = 0;           // token id, or row within the feature
+  Hash128 feature;  // zero for a token
+  uint32_t id = 0;  // token id, or row within the feature
   uint32_t kernel_class = 0;
   bool operator==(const ContentItem&) const = default;
 };

@@ -12,7 +12,7 @@ struct Reservation {
   struct Replaced {
     uint32_t group = 0, logical = 0, old_page = 0;
   };
-  uint32_t tokens = 0;  // 0: none is open
+  uint32_t tokens = 0;                // 0: none is open
   std::vector<uint32_t> table_sizes;  // per group, before
   std::vector<Replaced> replaced;
   std::vector<BlockCopy> copies;  // one per replaced page

@@ -1,6 +1,8 @@
 // One case per rule: a file that breaks it and nothing else is refused, with a message that says so.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "support/gguf_writer.h"
@@ -171,6 +173,18 @@ TEST(GgufRules, R8ValuesOutsideTheirRangeAreRefused) {
   two.number<uint8_t>(2);
   expect_refused(open(GgufWriter().raw("b", static_cast<uint32_t>(MetaType::boolean), two)), Code::corrupt, "bool: expected 0 to 1, got 2");
   expect_refused(open(GgufWriter().booleans("b", {1, 3, 0})), Code::corrupt, "bool: expected 0 or 1, got 3");
+}
+
+TEST(GgufRules, R8AFloatOutsideItsRangeOrNaNIsRefused) {
+  const std::vector<std::byte> bytes = GgufWriter().f32("one", 1.0f).f32("nan", std::nanf("")).f64("infinite", HUGE_VAL).bytes();
+  const auto gguf = Gguf::open_memory(bytes);
+  ASSERT_TRUE(gguf.ok());
+  const Metadata& meta = (*gguf)->metadata();
+  EXPECT_EQ(*meta.find_float("one", 1.0, 1.0), 1.0);
+  EXPECT_EQ(meta.find_float("one", 1.5, 2.0).status().message(), "metadata \"one\": expected 1.5 to 2, got 1");
+  EXPECT_EQ(meta.find_float("one", 0.0, 0.5).status().code(), Code::corrupt);
+  EXPECT_EQ(meta.find_float("nan", -HUGE_VAL, HUGE_VAL).status().code(), Code::corrupt);
+  EXPECT_EQ(meta.find_float("infinite", 0.0, 1e300).status().code(), Code::corrupt);
 }
 
 TEST(GgufRules, R9TheBudgetIsRefusedNotPassed) {

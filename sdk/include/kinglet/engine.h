@@ -9,7 +9,13 @@ extern "C" {
 
 typedef struct kl_engine kl_engine;  // one device, the scheduler thread that owns it, and the models opened on it
 
-typedef enum kl_backend { KL_BACKEND_AUTO = 0, KL_BACKEND_CPU = 1, KL_BACKEND_REFERENCE = 2, KL_BACKEND_VULKAN = 3, KL_BACKEND_CUDA = 4 } kl_backend;
+typedef enum kl_backend {
+  KL_BACKEND_AUTO = 0,
+  KL_BACKEND_CPU = 1,
+  KL_BACKEND_REFERENCE = 2,
+  KL_BACKEND_VULKAN = 3,
+  KL_BACKEND_CUDA = 4
+} kl_backend;
 
 typedef enum kl_log_level { KL_LOG_DEBUG = 0, KL_LOG_INFO = 1, KL_LOG_WARNING = 2, KL_LOG_ERROR = 3 } kl_log_level;
 
@@ -20,12 +26,12 @@ typedef void (*kl_log_fn)(void* user, kl_log_level level, const char* text);
 typedef void (*kl_post_fn)(void* user, void (*run)(void* task), void* task);
 
 typedef struct kl_engine_options {
-  size_t size;             // sizeof(kl_engine_options)
-  int32_t backend;         // kl_backend; AUTO takes the best that passes its self-test, and kl_devices' `why` tells the reason
-  int32_t device;          // which device of that backend, counted from 0
-  int32_t threads;         // CPU team; 0: one per physical core. 1 to 256
-  int32_t min_log_level;   // kl_log_level
-  kl_log_fn log;           // null: no log
+  size_t size;            // sizeof(kl_engine_options)
+  int32_t backend;        // kl_backend; AUTO takes the best that passes its self-test, and kl_devices' `why` tells the reason
+  int32_t device;         // which device of that backend, counted from 0
+  int32_t threads;        // CPU team; 0: one per physical core. 1 to 256
+  int32_t min_log_level;  // kl_log_level
+  kl_log_fn log;          // null: no log
   void* log_user;
   const char* cache_dir;   // folder for packed weights and self-test verdicts, made when absent; null: nothing is written
   uint64_t memory_budget;  // bytes all models of this engine may take together; 0: no limit. What does not fit is refused with the sizes
@@ -50,19 +56,19 @@ typedef enum kl_self_test { KL_SELF_TEST_NOT_RUN = 0, KL_SELF_TEST_PASSED = 1, K
 
 // A device, or a backend of this build that has none (then available is 0 and `why` says what is missing). Texts are UTF-8, cut to fit.
 typedef struct kl_device_info {
-  size_t size;             // sizeof(kl_device_info), set by the caller
-  int32_t backend;         // kl_backend
-  int32_t device;          // for kl_engine_options::device
-  int32_t available;       // 1: can be opened
-  int32_t chosen;          // 1: what KL_BACKEND_AUTO takes
-  int32_t self_test;       // kl_self_test
-  int32_t threads;         // CPU: physical cores; after opening: the size of the team
-  uint64_t memory_bytes;   // what the device could hold; 0: unknown
-  char backend_name[16];   // "cpu"
-  char name[128];          // in the driver's words
-  char driver[128];        // driver and version; empty on CPU
-  char tier[64];           // capability tier or instruction set: "avx512-vnni"
-  char why[256];           // why it is chosen, or why another is better, or what is wrong with it
+  size_t size;            // sizeof(kl_device_info), set by the caller
+  int32_t backend;        // kl_backend
+  int32_t device;         // for kl_engine_options::device
+  int32_t available;      // 1: can be opened
+  int32_t chosen;         // 1: what KL_BACKEND_AUTO takes
+  int32_t self_test;      // kl_self_test
+  int32_t threads;        // CPU: physical cores; after opening: the size of the team
+  uint64_t memory_bytes;  // what the device could hold; 0: unknown
+  char backend_name[16];  // "cpu"
+  char name[128];         // in the driver's words
+  char driver[128];       // driver and version; empty on CPU
+  char tier[64];          // capability tier or instruction set: "avx512-vnni"
+  char why[256];          // why it is chosen, or why another is better, or what is wrong with it
 } kl_device_info;
 
 // How many entries kl_device_get has. Looks at the machine on every call. Any thread.
@@ -74,10 +80,10 @@ KL_API kl_status kl_engine_device(kl_engine* engine, kl_device_info* info);
 
 // The machine's measured roof with a number of threads: what speeds are to be divided by.
 typedef struct kl_roofline {
-  size_t size;               // sizeof(kl_roofline), set by the caller
-  double read_gb_per_s;      // sequential reads of memory far larger than the caches, 1e9 bytes per second
-  double int8_gmac_per_s;    // 8-bit products accumulated, best kernel of this machine, 1e9 per second
-  double fp32_gflop_per_s;   // fused multiply-adds count as two, 1e9 per second
+  size_t size;              // sizeof(kl_roofline), set by the caller
+  double read_gb_per_s;     // sequential reads of memory far larger than the caches, 1e9 bytes per second
+  double int8_gmac_per_s;   // 8-bit products accumulated, best kernel of this machine, 1e9 per second
+  double fp32_gflop_per_s;  // fused multiply-adds count as two, 1e9 per second
 } kl_roofline;
 
 // Measures, about a second, on the engine's own threads, between steps. threads: 1 to the team's size, 0: all.
@@ -85,22 +91,22 @@ typedef struct kl_roofline {
 KL_API kl_status kl_engine_measure(kl_engine* engine, int32_t threads, kl_roofline* roofline);
 
 typedef struct kl_engine_stats {
-  size_t size;                   // sizeof(kl_engine_stats), set by the caller
-  uint64_t steps;                // since opening
-  uint64_t prompt_rows;          // rows computed for prompts
-  uint64_t decode_rows;          // rows computed for generated tokens
-  uint64_t cached_tokens;        // prompt tokens that did not have to be computed
-  uint64_t bytes_read;           // weights and KV, as the ops' descriptions count them
-  uint64_t macs;                 // multiply-accumulates, likewise
-  double device_s;               // seconds in steps
-  uint64_t models, sessions, sequences;           // open now
-  uint64_t generations_running;  // have a place in the KV cache now
-  uint64_t generations_waiting;  // wait for one
-  uint64_t generations_ended;    // since opening, in whatever way
-  uint64_t kv_tokens_used;       // token places in use by sessions and by remembered prefixes, all models
+  size_t size;                           // sizeof(kl_engine_stats), set by the caller
+  uint64_t steps;                        // since opening
+  uint64_t prompt_rows;                  // rows computed for prompts
+  uint64_t decode_rows;                  // rows computed for generated tokens
+  uint64_t cached_tokens;                // prompt tokens that did not have to be computed
+  uint64_t bytes_read;                   // weights and KV, as the ops' descriptions count them
+  uint64_t macs;                         // multiply-accumulates, likewise
+  double device_s;                       // seconds in steps
+  uint64_t models, sessions, sequences;  // open now
+  uint64_t generations_running;          // have a place in the KV cache now
+  uint64_t generations_waiting;          // wait for one
+  uint64_t generations_ended;            // since opening, in whatever way
+  uint64_t kv_tokens_used;               // token places in use by sessions and by remembered prefixes, all models
   uint64_t kv_tokens_total;
-  uint64_t memory_bytes;         // accounted: weights, KV, workspace of all models
-  uint64_t memory_budget;        // 0: no limit
+  uint64_t memory_bytes;   // accounted: weights, KV, workspace of all models
+  uint64_t memory_budget;  // 0: no limit
 } kl_engine_stats;
 
 // A consistent snapshot. Any thread; does not wait for a step.

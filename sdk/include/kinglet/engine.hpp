@@ -1,137 +1,189 @@
-// Engines and devices. Part of <kinglet/kinglet.hpp>.
-#pragma once
-#include <kinglet/engine.h>
-#include <kinglet/model.hpp>
+// kinglet::Engine and kinglet::Model. Include <kinglet/kinglet.hpp>.
+#ifndef KINGLET_ENGINE_HPP
+#define KINGLET_ENGINE_HPP
+
+#include <kinglet/session.hpp>
 
 namespace kinglet {
 
-enum class Backend : int {
+enum class Backend : int32_t {
   automatic = KL_BACKEND_AUTO,
   cpu = KL_BACKEND_CPU,
   reference = KL_BACKEND_REFERENCE,
   vulkan = KL_BACKEND_VULKAN,
   cuda = KL_BACKEND_CUDA
 };
-enum class LogLevel : int { debug = KL_LOG_DEBUG, info = KL_LOG_INFO, warning = KL_LOG_WARNING, error = KL_LOG_ERROR };
+enum class Kv : int32_t { automatic = KL_KV_DEFAULT, f32 = KL_KV_F32, f16 = KL_KV_F16, q8 = KL_KV_Q8, q4 = KL_KV_Q4 };
+enum class Activations : int32_t {
+  automatic = KL_ACTIVATIONS_DEFAULT,
+  f32 = KL_ACTIVATIONS_F32,
+  f16 = KL_ACTIVATIONS_F16,
+  q8 = KL_ACTIVATIONS_Q8
+};
 
-// See kl_engine_options; zero and empty are its defaults.
 struct EngineOptions {
   Backend backend = Backend::automatic;
   int32_t device = 0;
   int32_t threads = 0;
-  LogLevel min_log_level = LogLevel::warning;
-  std::function<void(LogLevel, std::string_view)> log = {};  // any thread; must not call the library, must not throw
   std::string cache_dir = {};
   uint64_t memory_budget = 0;
+  // Called from any thread; must outlive the engine (a plain function and its data: the C boundary takes no more).
+  kl_log_fn log = nullptr;
+  void* log_user = nullptr;
+  kl_log_level min_log_level = KL_LOG_INFO;
 };
 
-using DeviceInfo = kl_device_info;
-using Roofline = kl_roofline;
-using EngineStats = kl_engine_stats;
+struct ModelOptions {
+  uint32_t context = 0;
+  Kv kv = Kv::automatic;
+  Activations activations = Activations::automatic;
+  bool mmap = true;
+  bool vocabulary_only = false;
+  bool pack_cache = true;
+  uint32_t max_sequences = 0, max_rows = 0, max_logit_rows = 0;
+  uint64_t kv_tokens = 0;
+  uint64_t memory_budget = 0;
+  std::string cache_dir = {};
+  std::function<bool(double fraction)> progress = {};  // on the loading thread; false stops the load
+};
 
-// What could compute here, in order of preference.
-inline Result<std::vector<DeviceInfo>> devices() {
-  size_t count = 0;
-  if (const kl_status status = kl_device_count(&count); status != KL_OK) return detail::last_error(status);
-  std::vector<DeviceInfo> result(count, detail::sized<DeviceInfo>());
-  for (size_t index = 0; index < count; ++index) {
-    if (const kl_status status = kl_device_get(index, &result[index]); status != KL_OK) return detail::last_error(status);
-  }
-  return result;
-}
-
-class Engine {
+class Model {
  public:
-  static Result<Engine> open(const EngineOptions& options = {}) {
-    auto raw = detail::sized<kl_engine_options>();
-    raw.backend = static_cast<int32_t>(options.backend);
-    raw.device = options.device;
-    raw.threads = options.threads;
-    raw.min_log_level = static_cast<int32_t>(options.min_log_level);
-    raw.cache_dir = detail::or_null(options.cache_dir);
-    raw.memory_budget = options.memory_budget;
-    auto log = std::make_unique<Log>(options.log);
-    if (*log) {
-      raw.log = [](void* user, kl_log_level level, const char* text) { (*static_cast<Log*>(user))(static_cast<LogLevel>(level), text); };
-      raw.log_user = log.get();
-    }
-    kl_engine* engine = nullptr;
-    if (const kl_status status = kl_engine_open(&raw, &engine); status != KL_OK) return detail::last_error(status);
-    return Engine(engine, std::move(log));
-  }
-  kl_engine* get() const { return handle_.get(); }
+  explicit Model(kl_model* handle) : handle_(handle) {}
+  kl_model* get() const { return handle_.get(); }
 
-  // Blocks until the model is ready. kl_model_load
-  Result<Model> load(const std::string& path, const ModelOptions& options = {}) const {
-    const kl_model_options raw = options.to_c();
-    kl_model* model = nullptr;
-    if (const kl_status status = kl_model_load(get(), path.c_str(), &raw, &model); status != KL_OK) return detail::last_error(status);
-    return Model(model);
+  Expected<Session> session(const SessionOptions& options = {}) const {
+    auto o = detail::sized<kl_session_options>();
+    const kl_sampling sampling = options.sampling.c();
+    o.sampling = &sampling;
+    if (!options.system.empty()) o.system = options.system.c_str();
+    if (!options.template_json.empty()) o.template_json = options.template_json.c_str();
+    if (!options.template_text.empty()) o.template_text = options.template_text.c_str();
+    kl_session* session = nullptr;
+    if (const kl_status status = kl_session_new(get(), &o, &session); status != KL_OK) return Error::last(status);
+    return Session(session);
   }
-  // A whole file in memory, which must stay unchanged until the model is destroyed. kl_model_load_source
-  Result<Model> load(std::span<const std::byte> file, const ModelOptions& options = {}) const {
-    auto source = detail::sized<kl_source>();
-    source.data = file.data();
-    source.data_size = file.size();
-    return load_source(source, options);
+  Expected<Sequence> sequence() const {
+    kl_sequence* sequence = nullptr;
+    if (const kl_status status = kl_sequence_new(get(), &sequence); status != KL_OK) return Error::last(status);
+    return Sequence(sequence, get());
   }
-  // An open file; the app keeps its descriptor.
-  Result<Model> load_fd(int32_t fd, const ModelOptions& options = {}) const {
-    auto source = detail::sized<kl_source>();
-    source.fd = fd;
-    source.has_fd = 1;
-    return load_source(source, options);
-  }
-  // Bytes it would take, from the header alone. kl_model_estimate
-  Result<MemoryEstimate> estimate(const std::string& path, const ModelOptions& options = {}) const {
-    auto source = detail::sized<kl_source>();
-    source.path = path.c_str();
-    const kl_model_options raw = options.to_c();
-    auto estimate = detail::sized<MemoryEstimate>();
-    if (const kl_status status = kl_model_estimate(get(), &source, &raw, &estimate); status != KL_OK) return detail::last_error(status);
-    return estimate;
-  }
-
-  Result<void> suspend() { return detail::done(kl_engine_suspend(get())); }
-  Result<void> resume() { return detail::done(kl_engine_resume(get())); }
-
-  Result<DeviceInfo> device() const {
-    auto info = detail::sized<DeviceInfo>();
-    if (const kl_status status = kl_engine_device(get(), &info); status != KL_OK) return detail::last_error(status);
+  kl_model_info info() const {
+    auto info = detail::sized<kl_model_info>();
+    (void)kl_model_get_info(get(), &info);
     return info;
   }
-  // The machine's roof with so many threads (0: all), measured in about a second. kl_engine_measure
-  Result<Roofline> measure(int32_t threads = 0) const {
-    auto roofline = detail::sized<Roofline>();
-    if (const kl_status status = kl_engine_measure(get(), threads, &roofline); status != KL_OK) return detail::last_error(status);
-    return roofline;
+  Expected<std::vector<int32_t>> tokenize(std::string_view text, bool special = false) const {
+    kl_tokenize_options o{sizeof(kl_tokenize_options), special ? 1 : 0, 0};
+    int32_t* ids = nullptr;
+    size_t count = 0;
+    if (const kl_status status = kl_tokenize(get(), text.data(), text.size(), &o, &ids, &count); status != KL_OK)
+      return Error::last(status);
+    std::vector<int32_t> out(ids, ids + count);
+    kl_free(ids);
+    return out;
   }
-  Result<EngineStats> stats() const {
-    auto stats = detail::sized<EngineStats>();
-    if (const kl_status status = kl_engine_get_stats(get(), &stats); status != KL_OK) return detail::last_error(status);
-    return stats;
+  Expected<std::string> detokenize(std::span<const int32_t> ids) const {
+    detail::Text text;
+    if (const kl_status status = kl_detokenize(get(), ids.data(), ids.size(), text.data(), text.length()); status != KL_OK)
+      return Error::last(status);
+    return text.str();
   }
-  // The last steps as a JSON array. kl_engine_trace
-  Result<std::string> trace() const {
-    char* text = nullptr;
-    size_t length = 0;
-    if (const kl_status status = kl_engine_trace(get(), &text, &length); status != KL_OK) return detail::last_error(status);
-    return detail::taken(text, length);
+  Expected<std::string> metadata(size_t max_array = 0) const {
+    detail::Text text;
+    if (const kl_status status = kl_model_metadata(get(), max_array, text.data(), text.length()); status != KL_OK)
+      return Error::last(status);
+    return text.str();
   }
 
  private:
-  using Log = std::function<void(LogLevel, std::string_view)>;
+  detail::Handle<kl_model, kl_model_destroy> handle_;
+};
 
-  Engine(kl_engine* handle, std::unique_ptr<Log> log) : log_(std::move(log)), handle_(handle) {}
-  Result<Model> load_source(const kl_source& source, const ModelOptions& options) const {
-    const kl_model_options raw = options.to_c();
+class Engine {
+ public:
+  static Expected<Engine> open(const EngineOptions& options = {}) {
+    auto o = detail::sized<kl_engine_options>();
+    o.backend = static_cast<int32_t>(options.backend);
+    o.device = options.device;
+    o.threads = options.threads;
+    if (!options.cache_dir.empty()) o.cache_dir = options.cache_dir.c_str();
+    o.memory_budget = options.memory_budget;
+    o.log = options.log;
+    o.log_user = options.log_user;
+    o.min_log_level = options.min_log_level;
+    kl_engine* engine = nullptr;
+    if (const kl_status status = kl_engine_open(&o, &engine); status != KL_OK) return Error::last(status);
+    return Engine(engine);
+  }
+  explicit Engine(kl_engine* handle) : handle_(handle) {}
+  kl_engine* get() const { return handle_.get(); }
+
+  Expected<Model> load(const std::string& path, const ModelOptions& options = {}) const {
+    auto source = detail::sized<kl_source>();
+    source.path = path.c_str();
+    return load(source, options);
+  }
+  // The bytes must stay unchanged while the model is there.
+  Expected<Model> load(std::span<const std::byte> file, const ModelOptions& options = {}) const {
+    auto source = detail::sized<kl_source>();
+    source.data = file.data();
+    source.data_size = file.size();
+    return load(source, options);
+  }
+  Expected<Model> load(const kl_source& source, const ModelOptions& options = {}) const {
+    const kl_model_options o = c(options);
     kl_model* model = nullptr;
-    if (const kl_status status = kl_model_load_source(get(), &source, &raw, &model); status != KL_OK) return detail::last_error(status);
+    if (const kl_status status = kl_model_load_source(get(), &source, &o, &model); status != KL_OK) return Error::last(status);
     return Model(model);
   }
+  Expected<kl_memory_estimate> estimate(const std::string& path, const ModelOptions& options = {}) const {
+    auto source = detail::sized<kl_source>();
+    source.path = path.c_str();
+    const kl_model_options o = c(options);
+    auto estimate = detail::sized<kl_memory_estimate>();
+    if (const kl_status status = kl_model_estimate(get(), &source, &o, &estimate); status != KL_OK) return Error::last(status);
+    return estimate;
+  }
+  kl_device_info device() const {
+    auto info = detail::sized<kl_device_info>();
+    (void)kl_engine_device(get(), &info);
+    return info;
+  }
+  kl_engine_stats stats() const {
+    auto stats = detail::sized<kl_engine_stats>();
+    (void)kl_engine_get_stats(get(), &stats);
+    return stats;
+  }
+  Expected<void> suspend() const { return detail::done(kl_engine_suspend(get())); }
+  Expected<void> resume() const { return detail::done(kl_engine_resume(get())); }
 
-  std::unique_ptr<Log> log_;  // before the handle: outlives it
+ private:
+  static kl_model_options c(const ModelOptions& options) {
+    auto o = detail::sized<kl_model_options>();
+    o.context = options.context;
+    o.kv = static_cast<int32_t>(options.kv);
+    o.activations = static_cast<int32_t>(options.activations);
+    o.no_mmap = options.mmap ? 0 : 1;
+    o.vocabulary_only = options.vocabulary_only ? 1 : 0;
+    o.no_pack_cache = options.pack_cache ? 0 : 1;
+    o.max_sequences = options.max_sequences;
+    o.max_rows = options.max_rows;
+    o.max_logit_rows = options.max_logit_rows;
+    o.kv_tokens = options.kv_tokens;
+    o.memory_budget = options.memory_budget;
+    if (!options.cache_dir.empty()) o.cache_dir = options.cache_dir.c_str();
+    if (options.progress) {
+      o.progress = [](void* user, double fraction) -> int32_t {
+        return (*static_cast<const std::function<bool(double)>*>(user))(fraction) ? 0 : 1;
+      };
+      o.progress_user = const_cast<std::function<bool(double)>*>(&options.progress);
+    }
+    return o;
+  }
   detail::Handle<kl_engine, kl_engine_destroy> handle_;
 };
 
 }  // namespace kinglet
+
+#endif

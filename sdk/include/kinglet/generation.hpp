@@ -1,155 +1,201 @@
-// Work in progress: a generation and its events. Part of <kinglet/kinglet.hpp>.
-#pragma once
-#include <kinglet/session.h>
-#include <kinglet/result.hpp>
+// kinglet::Generation: an answer in the making, read by iteration, by a callback or as a future. Include <kinglet/kinglet.hpp>.
+#ifndef KINGLET_GENERATION_HPP
+#define KINGLET_GENERATION_HPP
+
+#include <kinglet/expected.hpp>
 
 #include <cstdint>
 #include <functional>
+#include <future>
+#include <iterator>
 #include <memory>
 #include <optional>
-#include <span>
-#include <string_view>
+#include <utility>
+#include <vector>
 
 namespace kinglet {
 
-enum class EventKind : int {
-  none = KL_EVENT_NONE,
-  progress = KL_EVENT_PROGRESS,
-  token = KL_EVENT_TOKEN,
-  finished = KL_EVENT_FINISHED,
-  failed = KL_EVENT_FAILED,
-  stopped = KL_EVENT_STOPPED
+struct TokenLogprob {
+  int32_t token = -1;
+  float logprob = 0;
 };
 
-enum class Finish : int {
-  none = KL_FINISH_NONE,
-  stop = KL_FINISH_STOP,
-  length = KL_FINISH_LENGTH,
-  stop_string = KL_FINISH_STOP_STRING,
-  context_full = KL_FINISH_CONTEXT_FULL
+// A token and the text it completes (empty while a character is incomplete or what could be a stop text is held back).
+struct Piece {
+  std::string text;
+  int32_t token = -1;
+  float logprob = 0;
+  std::vector<TokenLogprob> top;
 };
 
-// Views are valid until the next event of the same generation.
-struct Event {
-  EventKind kind = EventKind::none;
-  Finish reason = Finish::none;           // finished
-  Code code = Code::ok;                   // failed
-  std::string_view text;                  // token, failed
-  int32_t token = -1;                     // token: its id; -1: text held back that comes out at the end
-  float logprob = 0;                      // token, with logprobs
-  std::span<const kl_token_logprob> top;  // token, with logprobs: best first
-  uint32_t prompt_done = 0;               // progress
-  uint32_t prompt_total = 0;
+enum class End : int32_t { none = 0, finished = KL_EVENT_FINISHED, failed = KL_EVENT_FAILED, stopped = KL_EVENT_STOPPED };
 
-  bool final() const { return kind >= EventKind::finished; }
+// How a generation ended.
+struct Ending {
+  End how = End::none;
+  kl_finish_reason reason = KL_FINISH_NONE;  // finished
+  Error error;                               // failed
 };
 
-using GenerationStats = kl_generation_stats;
-// Runs the task it is given once, later, on a thread of the app's choice.
-using Post = std::function<void(std::function<void()> task)>;
+struct Answer {
+  std::string text;
+  Ending ending;
+};
 
-// Ends when it is destroyed: a loop that is left with `break` stops the answer, and the session stays usable.
-// One that could not start is empty: nothing comes from it, and error() says why.
+struct Progress {
+  uint32_t done = 0, total = 0;  // prompt tokens
+};
+
 class Generation {
  public:
-  explicit Generation(kl_generation* handle) : handle_(handle) {}
-  explicit Generation(Error error) : error_(std::move(error)) {}
-
-  explicit operator bool() const { return !error_.has_value(); }  // it started and, as far as was read, has not failed
-  const Error& error() const { return *error_; }                  // precondition: it did not start, or failed
-  std::optional<Finish> finished() const { return finish_; }      // after its final event was read; Finish::none when it was stopped
-  kl_generation* get() const { return handle_.get(); }
-
-  // Waits up to timeout_ms (negative: for ever) for the next event. kl_generation_next
-  Event next(int32_t timeout_ms = -1) {
-    Event event;
-    if (handle_.get() == nullptr) return failed(event);
-    auto raw = detail::sized<kl_event>();
-    if (const kl_status status = kl_generation_next(handle_.get(), timeout_ms, &raw); status != KL_OK) {
-      error_ = detail::last_error(status);
-      return failed(event);
-    }
-    event = from_c(raw);
-    if (event.kind == EventKind::failed) error_ = Error{event.code, std::string(event.text)};
-    if (event.kind == EventKind::finished || event.kind == EventKind::stopped) finish_ = event.reason;
-    return event;
+  Generation() = default;
+  explicit Generation(kl_generation* handle) : state_(std::make_unique<State>()) {
+    state_->handle = detail::Handle<kl_generation, kl_generation_destroy>(handle);
   }
+  // A generation that could not be started: iterates over nothing and has failed with this error.
+  explicit Generation(Error error) : state_(std::make_unique<State>()) { state_->ending = {End::failed, KL_FINISH_NONE, std::move(error)}; }
 
-  // for (auto& piece : generation): its tokens, as they come. Ends with the final event; finished() and error() then say which.
-  class Iterator {
-   public:
-    explicit Iterator(Generation* generation) : generation_(generation) { ++*this; }
-    Event& operator*() { return event_; }
-    Iterator& operator++() {
-      do event_ = generation_->next();
-      while (event_.kind < EventKind::token);
-      return *this;
+  explicit operator bool() const { return state_ && state_->handle.get(); }
+  kl_generation* get() const { return state_ ? state_->handle.get() : nullptr; }
+
+  // Blocks until the next piece; false at the end, and then ending() says how. on_progress is told of the prompt meanwhile.
+  bool next(Piece& piece, const std::function<void(const Progress&)>& on_progress = {}) {
+    while (state_ && state_->ending.how == End::none) {
+      kl_event e = detail::sized<kl_event>();
+      if (const kl_status status = kl_generation_next(get(), -1, &e); status != KL_OK) {
+        state_->ending = {End::failed, KL_FINISH_NONE, Error::last(status)};
+        return false;
+      }
+      if (e.kind == KL_EVENT_TOKEN) {
+        fill(e, piece);
+        return true;
+      }
+      if (e.kind == KL_EVENT_PROGRESS && on_progress) on_progress({e.prompt_done, e.prompt_total});
+      if (e.kind >= KL_EVENT_FINISHED) state_->ending = ending_of(e);
     }
-    bool operator==(std::nullptr_t) const { return event_.final(); }
-
-   private:
-    Generation* generation_;
-    Event event_;
-  };
-  Iterator begin() { return Iterator(this); }
-  std::nullptr_t end() { return nullptr; }
-
-  // Asks it to stop; any thread, any number of times. kl_generation_cancel
-  void cancel() { kl_generation_cancel(handle_.get()); }
-
-  Result<GenerationStats> stats() const {
-    auto stats = detail::sized<GenerationStats>();
-    if (const kl_status status = kl_generation_get_stats(handle_.get(), &stats); status != KL_OK) return detail::last_error(status);
+    return false;
+  }
+  // How it ended; End::none before it has.
+  Ending ending() const { return state_ ? state_->ending : Ending{}; }
+  // The rest of the answer, put together. Blocks.
+  Answer wait() {
+    Answer answer;
+    for (Piece piece; next(piece);) answer.text += piece.text;
+    answer.ending = ending();
+    return answer;
+  }
+  void cancel() const { (void)kl_generation_cancel(get()); }
+  kl_generation_stats stats() const {
+    auto stats = detail::sized<kl_generation_stats>();
+    (void)kl_generation_get_stats(get(), &stats);
     return stats;
   }
 
-  // Events go to a function from now on, on a thread of the engine, or where `post` says. The function must not throw. kl_generation_listen
-  Result<void> listen(std::function<void(const Event&)> on_event, Post post = {}) {
-    if (error_) return *error_;
-    auto owned = std::make_unique<Listener>(Listener{std::move(on_event), std::move(post)});
-    auto listener = detail::sized<kl_listener>();
-    listener.on_event = [](void* user, kl_generation*, const kl_event* event) { static_cast<Listener*>(user)->on_event(from_c(*event)); };
-    listener.release = [](void* user) { delete static_cast<Listener*>(user); };
-    listener.user = owned.get();
-    if (owned->post) {
-      listener.post = [](void* user, void (*run)(void*), void* task) { static_cast<Listener*>(user)->post([run, task] { run(task); }); };
-      listener.post_user = owned.get();
+  // for (auto& piece : generation): leaving the loop early stops the generation.
+  class Iterator {
+   public:
+    using iterator_category = std::input_iterator_tag;
+    using value_type = Piece;
+    using difference_type = std::ptrdiff_t;
+    using pointer = Piece*;
+    using reference = Piece&;
+    Iterator() = default;
+    explicit Iterator(Generation* of) : of_(of) { ++*this; }
+    Piece& operator*() const { return of_->state_->current; }
+    Piece* operator->() const { return &of_->state_->current; }
+    Iterator& operator++() {
+      if (!of_->next(of_->state_->current)) of_ = nullptr;
+      return *this;
     }
-    const kl_status status = kl_generation_listen(handle_.get(), &listener);
-    if (status == KL_OK) static_cast<void>(owned.release());  // now `release` above owns it
-    return detail::done(status);
+    void operator++(int) { ++*this; }
+    friend bool operator==(const Iterator& it, std::default_sentinel_t) { return it.of_ == nullptr; }
+
+   private:
+    Generation* of_ = nullptr;
+  };
+  Iterator begin() { return state_ ? Iterator(this) : Iterator(); }
+  std::default_sentinel_t end() const { return {}; }
+
+  // Pieces and the ending go to callbacks, on a thread of the engine or where `post` brings them: post(run) is to call run() once on a thread of the app's choice.
+  // The Generation may be let go afterwards only by letting go of the answer: it stops then.
+  Expected<void> listen(std::function<void(const Piece&)> on_piece, std::function<void(const Ending&)> on_end,
+                        std::function<void(std::function<void()> run)> post = {}) {
+    if (!*this) return Error{KL_INVALID_ARGUMENT, "the generation was not started"};
+    auto sinks = std::make_unique<Sinks>(Sinks{std::move(on_piece), std::move(on_end), std::move(post)});
+    auto listener = detail::sized<kl_listener>();
+    listener.user = sinks.get();
+    listener.on_event = [](void* user, kl_generation*, const kl_event* e) {
+      const auto& to = *static_cast<Sinks*>(user);
+      if (e->kind == KL_EVENT_TOKEN && to.on_piece) {
+        Piece piece;
+        fill(*e, piece);
+        to.on_piece(piece);
+      } else if (e->kind >= KL_EVENT_FINISHED && to.on_end) {
+        to.on_end(ending_of(*e));
+      }
+    };
+    listener.release = [](void* user) { delete static_cast<Sinks*>(user); };
+    if (sinks->post) {
+      listener.post_user = sinks.get();
+      listener.post = [](void* user, void (*run)(void*), void* task) {
+        const auto post_copy = static_cast<Sinks*>(user)->post;  // run may release the sinks
+        post_copy([run, task] { run(task); });
+      };
+    }
+    const auto status = detail::done(kl_generation_listen(get(), &listener));
+    if (status) (void)sinks.release();  // the listener's release function has it now
+    return status;
+  }
+
+  // The whole answer, later. Keeps the generation until it has ended.
+  static std::future<Answer> future(Generation generation) {
+    struct Pending {
+      Generation generation;
+      std::string text;
+      std::promise<Answer> promise;
+    };
+    auto pending = std::make_shared<Pending>();
+    pending->generation = std::move(generation);
+    std::future<Answer> future = pending->promise.get_future();
+    const auto listening = pending->generation.listen([raw = pending.get()](const Piece& piece) { raw->text += piece.text; },
+                                                      [pending](const Ending& ending) {
+                                                        pending->promise.set_value({std::move(pending->text), ending});
+                                                      });
+    if (!listening) {
+      Ending ending = pending->generation.ending();
+      if (ending.how == End::none) ending = {End::failed, KL_FINISH_NONE, listening.error()};
+      pending->promise.set_value({{}, std::move(ending)});
+    }
+    return future;
   }
 
  private:
-  struct Listener {
-    std::function<void(const Event&)> on_event;
-    Post post;
+  struct State {
+    detail::Handle<kl_generation, kl_generation_destroy> handle;
+    Ending ending;
+    Piece current;
   };
-
-  static Event from_c(const kl_event& raw) {
-    Event event;
-    event.kind = static_cast<EventKind>(raw.kind);
-    event.reason = static_cast<Finish>(raw.reason);
-    event.code = static_cast<Code>(raw.status);
-    event.text = std::string_view(raw.text, raw.text_length);
-    event.token = raw.token;
-    event.logprob = raw.logprob;
-    event.top = std::span(raw.top, raw.top_count);
-    event.prompt_done = raw.prompt_done;
-    event.prompt_total = raw.prompt_total;
-    return event;
+  struct Sinks {
+    std::function<void(const Piece&)> on_piece;
+    std::function<void(const Ending&)> on_end;
+    std::function<void(std::function<void()>)> post;
+  };
+  static void fill(const kl_event& e, Piece& piece) {
+    piece.text.assign(e.text, e.text_length);
+    piece.token = e.token;
+    piece.logprob = e.logprob;
+    piece.top.clear();
+    for (uint32_t i = 0; i < e.top_count; ++i) piece.top.push_back({e.top[i].token, e.top[i].logprob});
+  }
+  static Ending ending_of(const kl_event& e) {
+    Ending ending{static_cast<End>(e.kind), static_cast<kl_finish_reason>(e.reason), {}};
+    if (e.kind == KL_EVENT_FAILED) ending.error = {e.status, std::string(e.text, e.text_length)};
+    return ending;
   }
 
-  Event failed(Event event) const {
-    event.kind = EventKind::failed;
-    event.code = error_->code;
-    event.text = error_->message;
-    return event;
-  }
-
-  detail::Handle<kl_generation, kl_generation_destroy> handle_;
-  std::optional<Error> error_;
-  std::optional<Finish> finish_;
+  std::unique_ptr<State> state_;
 };
 
 }  // namespace kinglet
+
+#endif

@@ -11,37 +11,40 @@ typedef struct kl_model kl_model;  // weights in place on a device, shared by se
 
 // Where a model is. Exactly one of path, data and has_fd.
 typedef struct kl_source {
-  size_t size;        // sizeof(kl_source)
-  const char* path;   // a GGUF file, or the first part of a split one
-  const void* data;   // a whole file in memory: must stay unchanged until the model is destroyed
+  size_t size;       // sizeof(kl_source)
+  const char* path;  // a GGUF file, or the first part of a split one
+  const void* data;  // a whole file in memory: must stay unchanged until the model is destroyed
   size_t data_size;
-  int32_t fd;         // an open file; duplicated, the caller keeps its own
-  int32_t has_fd;     // 1: fd is meant
+  int32_t fd;      // an open file; duplicated, the caller keeps its own
+  int32_t has_fd;  // 1: fd is meant
 } kl_source;
 
 typedef enum kl_kv { KL_KV_DEFAULT = 0, KL_KV_F32 = 1, KL_KV_F16 = 2, KL_KV_Q8 = 3, KL_KV_Q4 = 4 } kl_kv;
 typedef enum kl_activations {
-  KL_ACTIVATIONS_DEFAULT = 0, KL_ACTIVATIONS_F32 = 1, KL_ACTIVATIONS_F16 = 2, KL_ACTIVATIONS_Q8 = 3
+  KL_ACTIVATIONS_DEFAULT = 0,
+  KL_ACTIVATIONS_F32 = 1,
+  KL_ACTIVATIONS_F16 = 2,
+  KL_ACTIVATIONS_Q8 = 3
 } kl_activations;
 
 // fraction in [0, 1], never decreasing. Called on the thread that loads. Anything but 0 stops the load with KL_CANCELLED.
 typedef int32_t (*kl_progress_fn)(void* user, double fraction);
 
 typedef struct kl_model_options {
-  size_t size;               // sizeof(kl_model_options)
-  uint32_t context;          // tokens of one session; 0: what the model was trained for, at most 4,096
-  int32_t kv;                // kl_kv; default: the device's choice (f16 on cpu, f32 on reference)
-  int32_t activations;       // kl_activations: what quantized linears round their input to; default: the device's choice
-  int32_t no_mmap;           // 1: read the file instead of mapping it
-  int32_t vocabulary_only;   // 1: header, tokenizer and template only: no weights, no sessions
-  int32_t no_pack_cache;     // 1: do not use the packed weights in cache_dir, nor write them
-  uint32_t max_sequences;    // sequences in one step; 0: 32
-  uint32_t max_rows;         // rows of the largest step; 0: 512. A prompt is computed in chunks of this
-  uint32_t max_logit_rows;   // rows of one step whose logits may be asked for; 0: 64
-  uint64_t kv_tokens;        // tokens all sessions together may hold; 0: one full context
-  uint64_t memory_budget;    // bytes for this model; 0: what the engine's budget leaves
-  const char* cache_dir;     // folder of packed weights; null: the engine's
-  kl_progress_fn progress;   // null: none
+  size_t size;              // sizeof(kl_model_options)
+  uint32_t context;         // tokens of one session; 0: what the model was trained for, at most 4,096
+  int32_t kv;               // kl_kv; default: the device's choice (f16 on cpu, f32 on reference)
+  int32_t activations;      // kl_activations: what quantized linears round their input to; default: the device's choice
+  int32_t no_mmap;          // 1: read the file instead of mapping it
+  int32_t vocabulary_only;  // 1: header, tokenizer and template only: no weights, no sessions
+  int32_t no_pack_cache;    // 1: do not use the packed weights in cache_dir, nor write them
+  uint32_t max_sequences;   // sequences in one step; 0: 32
+  uint32_t max_rows;        // rows of the largest step; 0: 512. A prompt is computed in chunks of this
+  uint32_t max_logit_rows;  // rows of one step whose logits may be asked for; 0: 64
+  uint64_t kv_tokens;       // tokens all sessions together may hold; 0: one full context
+  uint64_t memory_budget;   // bytes for this model; 0: what the engine's budget leaves
+  const char* cache_dir;    // folder of packed weights; null: the engine's
+  kl_progress_fn progress;  // null: none
   void* progress_user;
 } kl_model_options;
 
@@ -53,13 +56,14 @@ typedef struct kl_memory_estimate {
   uint64_t largest_tensor;  // transient while loading
   uint64_t kv;              // the whole cache
   uint64_t kv_per_token;
-  uint64_t workspace;       // activations, scratch, logits, step parameters
-  uint64_t total;           // weights + kv + workspace: what counts against a budget
+  uint64_t workspace;  // activations, scratch, logits, step parameters
+  uint64_t total;      // weights + kv + workspace: what counts against a budget
 } kl_memory_estimate;
 
 // What loading with these options would take; reads no tensor and allocates nothing large. options may be null.
 // Errors: as kl_model_load, but never for the budget.
-KL_API kl_status kl_model_estimate(kl_engine* engine, const kl_source* source, const kl_model_options* options, kl_memory_estimate* estimate);
+KL_API kl_status kl_model_estimate(kl_engine* engine, const kl_source* source, const kl_model_options* options,
+                                   kl_memory_estimate* estimate);
 
 // Loads a model: blocks until it is ready. Other models' generations wait meanwhile. options may be null. On success *model must go to kl_model_destroy.
 // Errors: KL_NOT_FOUND, KL_IO_ERROR, KL_CORRUPT (naming the place in the file), KL_UNSUPPORTED (architecture or tensor type),
@@ -80,17 +84,17 @@ typedef struct kl_model_info {
   uint32_t trained_context;  // tokens; 0: not said
   uint32_t context;          // tokens of one session, in effect
   uint32_t layers;
-  uint32_t width;            // M
+  uint32_t width;                                    // M
   uint32_t max_sequences, max_rows, max_logit_rows;  // in effect
-  int32_t bos, eos;          // token ids; -1: none
-  int32_t adds_bos;          // 1: tokenizing a raw text puts bos in front
+  int32_t bos, eos;                                  // token ids; -1: none
+  int32_t adds_bos;                                  // 1: tokenizing a raw text puts bos in front
   int32_t has_chat_template;
-  uint32_t stop_count;       // ids that end an answer
+  uint32_t stop_count;  // ids that end an answer
   int32_t stop_ids[16];
-  uint64_t parameters;       // elements of all tensors
-  uint64_t tensors;          // for kl_model_tensor
-  uint64_t file_bytes;       // all parts
-  uint64_t memory_bytes;     // accounted against the budget
+  uint64_t parameters;    // elements of all tensors
+  uint64_t tensors;       // for kl_model_tensor
+  uint64_t file_bytes;    // all parts
+  uint64_t memory_bytes;  // accounted against the budget
 } kl_model_info;
 
 // Any thread.
@@ -101,14 +105,14 @@ KL_API kl_status kl_model_get_info(kl_model* model, kl_model_info* info);
 KL_API kl_status kl_model_metadata(kl_model* model, size_t max_array, char** text, size_t* text_length);
 
 typedef struct kl_tensor_info {
-  size_t size;          // sizeof(kl_tensor_info), set by the caller
-  const char* name;     // valid while the model handle is
-  const char* format;   // "q4_1"; static
-  uint32_t rank;        // 1 to 4
-  uint32_t file;        // part of a split model
-  uint64_t dims[4];     // dims[0] is contiguous; unused ones are 1
+  size_t size;         // sizeof(kl_tensor_info), set by the caller
+  const char* name;    // valid while the model handle is
+  const char* format;  // "q4_1"; static
+  uint32_t rank;       // 1 to 4
+  uint32_t file;       // part of a split model
+  uint64_t dims[4];    // dims[0] is contiguous; unused ones are 1
   uint64_t bytes;
-  uint64_t offset;      // in that part's file
+  uint64_t offset;  // in that part's file
 } kl_tensor_info;
 
 // Tensor `index` in file order. Errors: KL_NOT_FOUND past the end. Any thread.
@@ -135,7 +139,8 @@ typedef struct kl_tokenize_options {
 } kl_tokenize_options;
 
 // text (text_length bytes of UTF-8; invalid bytes are tokenized as bytes) -> token ids. options may be null. *ids is the caller's, for kl_free. Any thread.
-KL_API kl_status kl_tokenize(kl_model* model, const char* text, size_t text_length, const kl_tokenize_options* options, int32_t** ids, size_t* count);
+KL_API kl_status kl_tokenize(kl_model* model, const char* text, size_t text_length, const kl_tokenize_options* options, int32_t** ids,
+                             size_t* count);
 
 // Token ids -> text, control tokens shown as their text. Bytes that are no UTF-8 become U+FFFD. *text ends with a NUL that text_length does not count;
 // for kl_free. Errors: KL_INVALID_ARGUMENT naming the first id that is not in the vocabulary. Any thread.

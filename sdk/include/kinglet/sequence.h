@@ -29,7 +29,7 @@ typedef struct kl_evaluation {
 } kl_evaluation;
 
 typedef struct kl_evaluation_stats {
-  size_t size;      // sizeof(kl_evaluation_stats), set by the caller
+  size_t size;  // sizeof(kl_evaluation_stats), set by the caller
   uint64_t steps;
   double device_s;  // in the steps
   uint64_t bytes;   // read, as the ops' descriptions count them

@@ -16,12 +16,13 @@ typedef struct kl_generation kl_generation;
 // How the next token is chosen. All zero is greedy. The same seed, session options and inputs give the same tokens whatever runs beside them.
 // Order: penalties, then top_k, top_p, min_p on the probabilities at `temperature`, then the draw.
 typedef struct kl_sampling {
-  size_t size;              // sizeof(kl_sampling)
-  float temperature;        // 0: greedy, ties to the lowest id. [0, 100]
-  int32_t top_k;            // 0: off. [0, 2^31)
-  float top_p;              // 0 or 1: off. [0, 1]
-  float min_p;              // least probability, relative to the best; 0: off. [0, 1]
-  float repeat_penalty;     // logits of tokens seen in the last repeat_window are divided (positive) or multiplied by it; 0 or 1: off. [0, 100]
+  size_t size;        // sizeof(kl_sampling)
+  float temperature;  // 0: greedy, ties to the lowest id. [0, 100]
+  int32_t top_k;      // 0: off. [0, 2^31)
+  float top_p;        // 0 or 1: off. [0, 1]
+  float min_p;        // least probability, relative to the best; 0: off. [0, 1]
+  float
+      repeat_penalty;  // logits of tokens seen in the last repeat_window are divided (positive) or multiplied by it; 0 or 1: off. [0, 100]
   float presence_penalty;   // subtracted once from such tokens. [-100, 100]
   float frequency_penalty;  // subtracted once per occurrence. [-100, 100]
   uint32_t repeat_window;   // tokens, prompt included; 0: 64
@@ -29,11 +30,11 @@ typedef struct kl_sampling {
 } kl_sampling;
 
 typedef struct kl_session_options {
-  size_t size;                    // sizeof(kl_session_options)
-  const char* system;             // system prompt; null: none (the template may have its own)
-  const kl_sampling* sampling;    // default of its generations; null: greedy
-  const char* template_json;      // more template variables as an object: {"tools": [...], "enable_thinking": false}; null: none
-  const char* template_text;      // Jinja to use instead of the model's own; null: the model's
+  size_t size;                  // sizeof(kl_session_options)
+  const char* system;           // system prompt; null: none (the template may have its own)
+  const kl_sampling* sampling;  // default of its generations; null: greedy
+  const char* template_json;    // more template variables as an object: {"tools": [...], "enable_thinking": false}; null: none
+  const char* template_text;    // Jinja to use instead of the model's own; null: the model's
 } kl_session_options;
 
 // A session holds no KV cache before its first generation. options may be null. On success *session must go to kl_session_destroy.
@@ -61,14 +62,14 @@ typedef struct kl_attachment {
 } kl_attachment;
 
 typedef struct kl_send_options {
-  size_t size;                       // sizeof(kl_send_options)
-  const kl_sampling* sampling;       // null: the session's
-  uint32_t max_tokens;               // 0: until the model ends or the context is full
-  uint32_t logprobs;                 // 0: none; n: log-probabilities of the token and of the n best, at most 64, before sampling settings apply
-  int32_t ignore_end;                // 1: end tokens do not end it (to measure)
-  uint32_t event_queue;              // events held for a slow reader before the generation waits; 0: 64. 2 to 65536
-  const char* const* stop;           // texts that end it; the text before is delivered, the stop text is not
-  size_t stop_count;                 // at most 64, each 1 to 1,024 bytes
+  size_t size;                  // sizeof(kl_send_options)
+  const kl_sampling* sampling;  // null: the session's
+  uint32_t max_tokens;          // 0: until the model ends or the context is full
+  uint32_t logprobs;            // 0: none; n: log-probabilities of the token and of the n best, at most 64, before sampling settings apply
+  int32_t ignore_end;           // 1: end tokens do not end it (to measure)
+  uint32_t event_queue;         // events held for a slow reader before the generation waits; 0: 64. 2 to 65536
+  const char* const* stop;      // texts that end it; the text before is delivered, the stop text is not
+  size_t stop_count;            // at most 64, each 1 to 1,024 bytes
   const kl_attachment* attachments;
   size_t attachment_count;
 } kl_send_options;
@@ -81,26 +82,29 @@ typedef struct kl_send_options {
 KL_API kl_status kl_session_send(kl_session* session, const char* text, const kl_send_options* options, kl_generation** generation);
 
 // The same with one message object ({"role": "tool", "content": "..."}) or an array of them.
-KL_API kl_status kl_session_send_json(kl_session* session, const char* messages_json, const kl_send_options* options, kl_generation** generation);
+KL_API kl_status kl_session_send_json(kl_session* session, const char* messages_json, const kl_send_options* options,
+                                      kl_generation** generation);
 
 typedef struct kl_prompt {
-  size_t size;         // sizeof(kl_prompt)
-  const char* text;    // UTF-8, text_length bytes; used when ids is null
+  size_t size;       // sizeof(kl_prompt)
+  const char* text;  // UTF-8, text_length bytes; used when ids is null
   size_t text_length;
   const int32_t* ids;  // the tokens themselves
   size_t id_count;
-  int32_t special;     // for text: as kl_tokenize_options
+  int32_t special;  // for text: as kl_tokenize_options
   int32_t no_bos;
 } kl_prompt;
 
 // Continues a prompt without chat template. The prompt is the whole context: what it shares with the session's cache is not computed again, the rest of
 // the cache is dropped. The message history is neither used nor changed. Errors: as kl_session_send; KL_INVALID_ARGUMENT also for an empty prompt.
-KL_API kl_status kl_session_generate_raw(kl_session* session, const kl_prompt* prompt, const kl_send_options* options, kl_generation** generation);
+KL_API kl_status kl_session_generate_raw(kl_session* session, const kl_prompt* prompt, const kl_send_options* options,
+                                         kl_generation** generation);
 
 typedef enum kl_event_kind {
   KL_EVENT_NONE = 0,      // nothing came within the timeout
   KL_EVENT_PROGRESS = 1,  // a part of the prompt was computed: prompt_done of prompt_total
-  KL_EVENT_TOKEN = 2,     // a token; its text may be empty (a character not complete, or what could be the start of a stop text) and come with a later one
+  KL_EVENT_TOKEN =
+      2,  // a token; its text may be empty (a character not complete, or what could be the start of a stop text) and come with a later one
   KL_EVENT_FINISHED = 3,  // ended by itself: reason
   KL_EVENT_FAILED = 4,    // ended by an error: status, text says what
   KL_EVENT_STOPPED = 5    // ended by kl_generation_cancel, kl_session_destroy or kl_engine_destroy
@@ -108,10 +112,10 @@ typedef enum kl_event_kind {
 
 typedef enum kl_finish_reason {
   KL_FINISH_NONE = 0,
-  KL_FINISH_STOP = 1,          // the model ended its answer
-  KL_FINISH_LENGTH = 2,        // max_tokens
-  KL_FINISH_STOP_STRING = 3,   // one of the stop texts
-  KL_FINISH_CONTEXT_FULL = 4   // the session's context, or the cache all sessions share, has no room for one token more
+  KL_FINISH_STOP = 1,         // the model ended its answer
+  KL_FINISH_LENGTH = 2,       // max_tokens
+  KL_FINISH_STOP_STRING = 3,  // one of the stop texts
+  KL_FINISH_CONTEXT_FULL = 4  // the session's context, or the cache all sessions share, has no room for one token more
 } kl_finish_reason;
 
 typedef struct kl_token_logprob {
@@ -120,14 +124,14 @@ typedef struct kl_token_logprob {
 } kl_token_logprob;
 
 typedef struct kl_event {
-  size_t size;                  // sizeof(kl_event), set by the caller
-  int32_t kind;                 // kl_event_kind
-  int32_t reason;               // FINISHED: kl_finish_reason
-  kl_status status;             // FAILED
-  int32_t token;                // TOKEN: its id; -1: text held back that comes out at the end
-  const char* text;             // TOKEN, FAILED; else empty. UTF-8 with a NUL, never null
+  size_t size;       // sizeof(kl_event), set by the caller
+  int32_t kind;      // kl_event_kind
+  int32_t reason;    // FINISHED: kl_finish_reason
+  kl_status status;  // FAILED
+  int32_t token;     // TOKEN: its id; -1: text held back that comes out at the end
+  const char* text;  // TOKEN, FAILED; else empty. UTF-8 with a NUL, never null
   size_t text_length;
-  float logprob;                // TOKEN with logprobs: of the token; else 0
+  float logprob;  // TOKEN with logprobs: of the token; else 0
   uint32_t top_count;
   const kl_token_logprob* top;  // TOKEN with logprobs: best first
   uint32_t prompt_done;         // PROGRESS: tokens, those found in the cache included
@@ -143,11 +147,11 @@ KL_API kl_status kl_generation_next(kl_generation* generation, int32_t timeout_m
 typedef void (*kl_event_fn)(void* user, kl_generation* generation, const kl_event* event);
 
 typedef struct kl_listener {
-  size_t size;                  // sizeof(kl_listener)
+  size_t size;  // sizeof(kl_listener)
   kl_event_fn on_event;
   void (*release)(void* user);  // called exactly once, after the last on_event, on the same kind of thread; null: none
   void* user;
-  kl_post_fn post;              // where on_event runs; null: on a delivery thread of the engine (8 at most: a callback should not block for long)
+  kl_post_fn post;  // where on_event runs; null: on a delivery thread of the engine (8 at most: a callback should not block for long)
   void* post_user;
 } kl_listener;
 
@@ -164,9 +168,9 @@ KL_API kl_status kl_generation_cancel(kl_generation* generation);
 KL_API kl_status kl_generation_destroy(kl_generation* generation);
 
 typedef struct kl_generation_stats {
-  size_t size;                  // sizeof(kl_generation_stats), set by the caller
-  uint32_t prompt_tokens;       // all of them
-  uint32_t cached_tokens;       // of these, found in the cache
+  size_t size;             // sizeof(kl_generation_stats), set by the caller
+  uint32_t prompt_tokens;  // all of them
+  uint32_t cached_tokens;  // of these, found in the cache
   uint32_t generated_tokens;
   uint32_t ended;               // 1: the final event is in the queue or was read
   double queued_s;              // from the call until its first step
@@ -179,9 +183,9 @@ typedef struct kl_generation_stats {
   double time_per_token_s;      // decode_s / (generated_tokens - 1)
   double step_s;                // device time of the decode steps it was part of
   uint64_t decode_steps;
-  uint64_t decode_bytes;        // read in these steps, shared with whoever was in them
+  uint64_t decode_bytes;  // read in these steps, shared with whoever was in them
   uint64_t decode_macs;
-  uint64_t prefill_bytes;       // likewise for the steps of its prompt
+  uint64_t prefill_bytes;  // likewise for the steps of its prompt
   uint64_t prefill_macs;
 } kl_generation_stats;
 

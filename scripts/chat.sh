@@ -7,8 +7,10 @@
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 model_given=
+system_given=
 for argument in "$@"; do
     case "$argument" in
+    --system | --system=*) system_given=1 ;;
     --model | --model=* | -h | --help) model_given=1 ;;
     esac
 done
@@ -22,6 +24,9 @@ build release --target kinglet-chat
 if [ -z "$model_given" ]; then
     require "${packages_model[@]}"
     model="$("$root/scripts/get_model.sh")"
+    # The system prompt in the model's own template makes this small model answer some plain questions in French at 8-bit activations, in every
+    # engine; with this one it keeps to the language of the question.
+    [ -n "$system_given" ] || set -- --system "You are a helpful AI assistant." "$@"
     set -- --model "$model" "$@"
 fi
 exec "$chat" "$@"

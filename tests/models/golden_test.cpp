@@ -41,8 +41,8 @@ TEST_P(Families, FastPathBitsDoNotDependOnChunksOrThreads) {
 INSTANTIATE_TEST_SUITE_P(All, Families,
                          testing::Values("llama", "llama3", "tinyllama", "mistral", "smollm2", "qwen2", "qwen3", "gemma3", "llama-q4_0", "llama-q4_1",
                                          "llama-q8_0", "gemma3-q4_0"),
-                         [](const auto& info) {
-                           std::string name = info.param;
+                         [](const auto& each) {
+                           std::string name = each.param;
                            std::replace(name.begin(), name.end(), '-', '_');
                            return name;
                          });

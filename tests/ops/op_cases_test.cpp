@@ -82,8 +82,8 @@ TEST_P(EveryCase, AgreesWithTheReference) {
   EXPECT_LE(errors, bound.mean_square * squares) << got->kernel;
 }
 
-INSTANTIATE_TEST_SUITE_P(Cases, EveryCase, testing::Combine(testing::ValuesIn(all_cases()), testing::ValuesIn(cpu::kIsas)), [](const auto& info) {
-  return std::get<0>(info.param).name() + "_" + cpu::name(std::get<1>(info.param));
+INSTANTIATE_TEST_SUITE_P(Cases, EveryCase, testing::Combine(testing::ValuesIn(all_cases()), testing::ValuesIn(cpu::kIsas)), [](const auto& each) {
+  return std::get<0>(each.param).name() + "_" + cpu::name(std::get<1>(each.param));
 });
 
 TEST(OpCases, EveryOpOfTheSetHasACase) {

@@ -12,7 +12,7 @@ kl_device_info to_c(const DeviceEntry& entry) {
   info.device = static_cast<int32_t>(entry.index);
   info.available = entry.available ? 1 : 0;
   info.chosen = entry.chosen ? 1 : 0;
-  info.self_test = KL_SELF_TEST_NOT_RUN;
+  info.self_test = entry.self_test_passed ? KL_SELF_TEST_PASSED : KL_SELF_TEST_NOT_RUN;
   info.threads = static_cast<int32_t>(entry.info.threads);
   info.memory_bytes = entry.info.memory_bytes;
   constexpr const char* kNames[] = {"auto", "cpu", "reference", "vulkan", "cuda"};

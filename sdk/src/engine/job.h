@@ -24,6 +24,7 @@ struct ModelSlot {
   uint32_t context = 0;          // tokens of one sequence
   uint32_t vocabulary_size = 0;  // V of the logits
   uint64_t memory = 0;           // bytes, accounted
+  uint32_t next_job = 0;         // [s] see PolicyModel
   std::atomic<bool> released = false;
 };
 

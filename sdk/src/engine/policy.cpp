@@ -26,18 +26,19 @@ void share_rows(std::span<const PolicyJob> jobs, const std::vector<uint32_t>& pr
 
 }  // namespace
 
-StepChoice choose_step(std::span<const PolicyModel> models, std::span<const PolicyJob> jobs, PolicyTurn turn) {
+StepChoice choose_step(std::span<const PolicyModel> models, std::span<const PolicyJob> jobs, uint32_t next_model) {
   StepChoice choice;
-  choice.turn = turn;
+  choice.next_model = next_model;
   if (jobs.empty() || models.empty()) return choice;
   const auto model_count = static_cast<uint32_t>(models.size());
-  uint32_t model = turn.next_model % model_count;
+  uint32_t model = next_model % model_count;
   const auto has_work = [&](uint32_t m) { return std::any_of(jobs.begin(), jobs.end(), [&](const PolicyJob& j) { return j.model == m; }); };
   for (uint32_t i = 0; i < model_count && !has_work(model); ++i) model = (model + 1) % model_count;
   if (!has_work(model)) return choice;
   choice.model = model;
-  choice.turn.next_model = (model + 1) % model_count;
+  choice.next_model = (model + 1) % model_count;
   const PolicyModel& limits = models[model];
+  choice.next_job = limits.next_job;
 
   for (uint32_t i = 0; i < jobs.size(); ++i) {
     if (jobs[i].model == model && jobs[i].alone) {
@@ -51,10 +52,10 @@ StepChoice choose_step(std::span<const PolicyModel> models, std::span<const Poli
   const auto count = static_cast<uint32_t>(jobs.size());
   std::vector<uint32_t> decoding, prompts;
   for (uint32_t i = 0; i < count; ++i) {
-    const uint32_t job = (turn.next_job + i) % count;
+    const uint32_t job = (limits.next_job % count + i) % count;
     if (jobs[job].model != model) continue;
     if (decoding.size() + prompts.size() == most) {
-      choice.turn.next_job = job;
+      choice.next_job = job;
       break;
     }
     (jobs[job].decoding ? decoding : prompts).push_back(job);

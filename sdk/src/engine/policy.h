@@ -16,12 +16,7 @@ struct PolicyJob {
 
 struct PolicyModel {
   uint32_t max_rows = 512, max_outputs = 64, max_sequences = 32;
-};
-
-// Where the last steps left off.
-struct PolicyTurn {
-  uint32_t next_model = 0;  // looked at first
-  uint32_t next_job = 0;    // jobs from this index on come first, when there are more than fit
+  uint32_t next_job = 0;  // of its jobs, those from this index on come first when there are more than fit: where its last step left off
 };
 
 struct StepSlice {
@@ -32,7 +27,8 @@ struct StepSlice {
 struct StepChoice {
   uint32_t model = 0;
   std::vector<StepSlice> slices;  // empty: nothing to do
-  PolicyTurn turn;                // for the next call
+  uint32_t next_job = 0;          // for the model's next step
+  uint32_t next_model = 0;        // for the next call
 };
 
 // Prompt rows in a step that also decodes: decoding sessions wait no longer than this many rows take. At 64 rows the 8-bit products, not the weights'
@@ -42,6 +38,6 @@ inline constexpr uint32_t kPromptRowsBesideDecoding = 64;
 // Decoding rows first, one each; the prompts share the rest in equal parts, earlier arrivals taking what is left over. Models take turns, and so
 // do jobs of which there are more than sequences in a step.
 // Every job is chosen after finitely many calls when the turn is passed on.
-StepChoice choose_step(std::span<const PolicyModel> models, std::span<const PolicyJob> jobs, PolicyTurn turn);
+StepChoice choose_step(std::span<const PolicyModel> models, std::span<const PolicyJob> jobs, uint32_t next_model);
 
 }  // namespace kl

@@ -147,7 +147,7 @@ class Scheduler {
   std::vector<std::shared_ptr<ModelSlot>> models_;
   std::vector<std::shared_ptr<CacheSlot>> caches_;
   std::vector<std::unique_ptr<Job>> jobs_;  // in order of arrival
-  PolicyTurn turn_;
+  uint32_t next_model_ = 0;                 // takes the next step, if it has work
   Sampler sampler_;
   uint64_t step_number_ = 0;
   uint32_t next_model_id_ = 0;

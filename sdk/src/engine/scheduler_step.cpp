@@ -33,7 +33,7 @@ bool Scheduler::step() {
   std::vector<PolicyModel> models(models_.size());
   for (size_t i = 0; i < models_.size(); ++i) {
     const RunnerOptions& o = models_[i]->runner->options();
-    models[i] = {o.max_rows, o.max_outputs, o.max_sequences};
+    models[i] = {o.max_rows, o.max_outputs, o.max_sequences, models_[i]->next_job};
   }
   std::vector<PolicyJob> choices;
   std::vector<uint32_t> index;  // of jobs_
@@ -52,9 +52,10 @@ bool Scheduler::step() {
     choices.push_back({static_cast<uint32_t>(model - models_.begin()), job.pending(), job.decoding(), job.alone});
     index.push_back(i);
   }
-  StepChoice choice = choose_step(models, choices, turn_);
-  turn_ = choice.turn;
+  StepChoice choice = choose_step(models, choices, next_model_);
   if (choice.slices.empty()) return false;
+  next_model_ = choice.next_model;
+  models_[choice.model]->next_job = choice.next_job;
   for (StepSlice& slice : choice.slices) slice.job = index[slice.job];
   run_choice(choice);
   return true;

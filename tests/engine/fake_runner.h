@@ -1,0 +1,297 @@
+// A model runner without a model: rows are written to pages and read back through the block tables, and the logits are a function of what was read. Whatever the
+// scheduler does wrong with pages, copies, positions or tokens changes the tokens that come out. Failures and pauses are injected by a hook.
+#pragma once
+#include <atomic>
+#include <cstring>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <thread>
+
+#include "engine/c_api.h"
+#include "engine/engine.h"
+
+namespace kl::fake {
+
+inline constexpr uint32_t kVocabulary = 512;  // as stories260K
+
+inline uint64_t mix(uint64_t hash, uint64_t value) {
+  hash ^= value + 0x9E3779B97F4A7C15ull + (hash << 6) + (hash >> 2);
+  hash *= 0xFF51AFD7ED558CCDull;
+  return hash ^ (hash >> 33);
+}
+inline float logit(uint64_t content, uint32_t token) {
+  if (token < 3) return -20;  // unknown, begin and end do not come up by chance
+  return static_cast<float>(mix(content, token) % 10007) * 0.001f;
+}
+inline int32_t best(uint64_t content) {
+  uint32_t at = 0;
+  for (uint32_t v = 1; v < kVocabulary; ++v) at = logit(content, v) > logit(content, at) ? v : at;
+  return static_cast<int32_t>(at);
+}
+inline uint64_t content_of(const std::vector<int32_t>& tokens) {
+  uint64_t hash = 1;
+  for (const int32_t t : tokens) hash = mix(hash, static_cast<uint64_t>(t));
+  return hash;
+}
+// The greedy continuation that any correct scheduling gives.
+inline std::vector<int32_t> continuation(std::vector<int32_t> tokens, size_t count) {
+  std::vector<int32_t> out;
+  for (size_t i = 0; i < count; ++i) {
+    out.push_back(best(content_of(tokens)));
+    tokens.push_back(out.back());
+  }
+  return out;
+}
+
+// Shared by the tests and the runner on the scheduler thread.
+struct Control {
+  std::mutex mutex;
+  std::function<Status(const StepBatch&)> before_step;  // on the scheduler thread, in front of every step
+  std::atomic<uint64_t> steps = 0, rows = 0, largest_batch = 0, cancelled_asked = 0;
+  std::atomic<int> runners = 0;
+  std::atomic<int> segments = 1;  // how often a step asks whether it was cancelled
+
+  void set(std::function<Status(const StepBatch&)> hook) {
+    const std::lock_guard lock(mutex);
+    before_step = std::move(hook);
+  }
+};
+
+class FakeRunner : public ModelRunner {
+ public:
+  FakeRunner(std::shared_ptr<Control> control, RunnerOptions options, KvCache cache)
+      : control_(std::move(control)), options_(std::move(options)), cache_(std::move(cache)) {
+    spec_.vocabulary = kVocabulary;
+    memory_.weights = 1000;
+    pages_.resize(cache_.pool(0).capacity());
+    ++control_->runners;
+  }
+  ~FakeRunner() override { --control_->runners; }
+  const Spec& spec() const override { return spec_; }
+  const RunnerOptions& options() const override { return options_; }
+  const MemoryEstimate& memory() const override { return memory_; }
+  KvCache& cache() override { return cache_; }
+
+  Result<StepResult> run(const StepBatch& batch) override {
+    std::function<Status(const StepBatch&)> hook;
+    {
+      const std::lock_guard lock(control_->mutex);
+      hook = control_->before_step;
+    }
+    if (hook) KL_TRY(hook(batch));
+    for (int i = 0; i < control_->segments.load(); ++i) {
+      ++control_->cancelled_asked;
+      if (batch.cancelled && batch.cancelled()) return error(Code::cancelled, "the step was cancelled");
+    }
+    for (const BlockCopy& copy : batch.copies) pages_[copy.to] = pages_[copy.from];
+    logits_.clear();
+    greedy_.clear();
+    uint64_t rows = 0;
+    for (const StepSequence& s : batch.sequences) {
+      if (s.first_position != cache_.length(s.cache))
+        return error(Code::internal, "rows at position %u of a cache of %u", s.first_position, cache_.length(s.cache));
+      const auto table = cache_.table(s.cache, 0);
+      for (size_t i = 0; i < s.tokens.size(); ++i) {
+        const size_t position = s.first_position + i;
+        pages_[table[position / kKvPageTokens]][position % kKvPageTokens] = s.tokens[i];
+      }
+      rows += s.tokens.size();
+      for (size_t length = s.first_position + s.tokens.size() - s.outputs + 1; length <= s.first_position + s.tokens.size(); ++length) {
+        uint64_t content = 1;
+        for (size_t p = 0; p < length; ++p)
+          content = mix(content, static_cast<uint64_t>(pages_[table[p / kKvPageTokens]][p % kKvPageTokens]));
+        for (uint32_t v = 0; v < kVocabulary; ++v) logits_.push_back(logit(content, v));
+        greedy_.push_back(best(content));
+      }
+    }
+    ++control_->steps;
+    control_->rows += rows;
+    if (batch.sequences.size() > control_->largest_batch.load()) control_->largest_batch = batch.sequences.size();
+    return StepResult{
+        .logits = logits_, .greedy = batch.greedy ? std::span<const int32_t>(greedy_) : std::span<const int32_t>(), .seconds = 0.001};
+  }
+  Cost cost(uint32_t rows, uint32_t, uint64_t cached) const override { return {100 + cached, 10 * uint64_t{rows}}; }
+  std::string program_text() const override { return "fake program"; }
+  std::string plan_text(uint32_t rows) const override { return "fake plan of " + std::to_string(rows); }
+  std::string support_text() const override { return "fake support"; }
+
+ private:
+  std::shared_ptr<Control> control_;
+  RunnerOptions options_;
+  KvCache cache_;
+  Spec spec_;
+  MemoryEstimate memory_;
+  std::vector<std::array<int32_t, kKvPageTokens>> pages_;
+  std::vector<float> logits_;
+  std::vector<int32_t> greedy_;
+};
+
+class FakeDevice : public Device {
+ public:
+  FakeDevice() {
+    info_.backend = "cpu";
+    info_.name = "fake";
+    info_.threads = 2;
+  }
+  const DeviceInfo& info() const override { return info_; }
+  Result<std::unique_ptr<Memory>> allocate(uint64_t, MemoryUse) override { return error(Code::unsupported, "fake"); }
+  Status copy(const CopyRequest&) override { return error(Code::unsupported, "fake"); }
+  Answer support(const Program&, const Op&, const RunConfig&) const override { return Refusal{"fake"}; }
+  uint64_t packed_bytes(const WeightInfo&, const std::string&) const override { return 0; }
+  Status pack(const PackRequest&) override { return error(Code::unsupported, "fake"); }
+  uint64_t kv_page_bytes(const KvGroupInfo&, KvFormat) const override { return 1; }
+  ActivationFormat preferred_activations() const override { return ActivationFormat::q8; }
+  KvFormat preferred_kv() const override { return KvFormat::f16; }
+  Result<std::unique_ptr<Recording>> record(const Plan&, const Bindings&) override { return error(Code::unsupported, "fake"); }
+  Result<Ticket> submit(Recording&, uint32_t, uint32_t) override { return error(Code::unsupported, "fake"); }
+  Status wait(Ticket, std::chrono::milliseconds) override { return error(Code::unsupported, "fake"); }
+
+ private:
+  DeviceInfo info_;
+};
+
+inline EngineParts parts(const std::shared_ptr<Control>& control) {
+  EngineParts p;
+  p.open_device = []() -> Result<std::unique_ptr<Device>> { return std::unique_ptr<Device>(std::make_unique<FakeDevice>()); };
+  p.estimate = [](const Gguf&, Device&, const RunnerOptions& o) -> Result<MemoryEstimate> {
+    MemoryEstimate e;
+    e.weights = 1000;
+    e.kv = o.context;
+    return e;
+  };
+  p.load = [control](std::shared_ptr<const Gguf>, Device&, const RunnerOptions& o, const LoadProgress& progress,
+                     const LogSink&) -> Result<std::unique_ptr<ModelRunner>> {
+    for (int i = 0; i <= 4; ++i) {
+      if (progress && !progress(i / 4.0)) return error(Code::cancelled, "the load was cancelled");
+    }
+    if (o.memory_budget != 0 && o.memory_budget < 1000)
+      return error(Code::out_of_memory, "1,000 bytes are needed, %llu are left", static_cast<unsigned long long>(o.memory_budget));
+    const uint64_t tokens = o.kv_tokens == 0 ? o.context : o.kv_tokens;
+    const auto pages = static_cast<uint32_t>((tokens + kKvPageTokens - 1) / kKvPageTokens);
+    KL_ASSIGN(KvCache cache, KvCache::create({{.layers = 1, .kv_heads = 1, .head_size = 8}}, std::span(&pages, 1), Hash128{}));
+    return std::unique_ptr<ModelRunner>(std::make_unique<FakeRunner>(control, o, std::move(cache)));
+  };
+  p.measure = [](Device&, uint32_t threads) -> Result<Roofline> { return Roofline{1.0 * threads, 2.0 * threads, 3.0 * threads}; };
+  return p;
+}
+
+inline const char* model_path() { return KL_TEST_DATA "/data/stories260K.gguf"; }
+inline const char* chat_template() { return "{% for m in messages %}[{{ m.role }}]{{ m.content }}\n{% endfor %}[assistant]"; }
+
+// An engine with fake parts behind real handles.
+struct FakeEngine {
+  explicit FakeEngine(uint64_t memory_budget = 0) {
+    EngineOptions options;
+    options.memory_budget = memory_budget;
+    auto engine = Engine::open(options, parts(control));
+    if (engine.ok()) (void)c_api::give(*engine, &handle);
+  }
+  ~FakeEngine() { (void)kl_engine_destroy(handle); }
+  FakeEngine(const FakeEngine&) = delete;
+  FakeEngine& operator=(const FakeEngine&) = delete;
+
+  kl_model* load(kl_model_options options = {}) const {
+    options.size = sizeof options;
+    kl_model* model = nullptr;
+    (void)kl_model_load(handle, model_path(), &options, &model);
+    return model;
+  }
+  kl_session* session(kl_model* model, const char* system = nullptr) const {
+    kl_session_options options{};
+    options.size = sizeof options;
+    options.system = system;
+    options.template_text = chat_template();
+    kl_session* session = nullptr;
+    (void)kl_session_new(model, &options, &session);
+    return session;
+  }
+  std::shared_ptr<Control> control = std::make_shared<Control>();
+  kl_engine* handle = nullptr;
+};
+
+struct Reading {
+  std::vector<int32_t> ids;
+  std::string text, message;
+  kl_event last{};
+  int progress = 0, finals = 0;
+};
+
+// Reads a generation to its end and lets it go.
+inline Reading read(kl_generation* generation) {
+  Reading answer;
+  if (!generation) {
+    answer.message = kl_last_error();
+    return answer;
+  }
+  kl_event e{};
+  e.size = sizeof e;
+  while (kl_generation_next(generation, 60000, &e) == KL_OK && e.kind != KL_EVENT_NONE) {
+    if (e.kind == KL_EVENT_PROGRESS) ++answer.progress;
+    if (e.kind == KL_EVENT_TOKEN) {
+      if (e.token >= 0) answer.ids.push_back(e.token);
+      answer.text += e.text;
+    }
+    if (e.kind >= KL_EVENT_FINISHED) {
+      ++answer.finals;
+      answer.message = e.text;
+      break;
+    }
+  }
+  answer.last = e;
+  (void)kl_generation_destroy(generation);
+  return answer;
+}
+
+inline kl_generation* raw(kl_session* session, const std::vector<int32_t>& ids, uint32_t max_tokens, kl_send_options options = {}) {
+  kl_prompt prompt{};
+  prompt.size = sizeof prompt;
+  prompt.ids = ids.data();
+  prompt.id_count = ids.size();
+  options.size = sizeof options;
+  options.max_tokens = max_tokens;
+  kl_generation* generation = nullptr;
+  (void)kl_session_generate_raw(session, &prompt, &options, &generation);
+  return generation;
+}
+
+inline std::vector<int32_t> some_ids(size_t count, uint32_t seed) {
+  std::vector<int32_t> ids(count);
+  for (size_t i = 0; i < count; ++i) ids[i] = static_cast<int32_t>(3 + mix(seed, i) % (kVocabulary - 3));
+  return ids;
+}
+
+// Holds the scheduler in front of its next step until let go.
+class Gate {
+ public:
+  explicit Gate(Control& control) : control_(control) {
+    control_.set([this](const StepBatch&) -> Status {
+      std::unique_lock lock(mutex_);
+      waiting_ = true;
+      changed_.notify_all();
+      changed_.wait(lock, [&] { return open_; });
+      return {};
+    });
+  }
+  ~Gate() {
+    open();
+    control_.set({});
+  }
+  void wait_for_step() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [&] { return waiting_; });
+  }
+  void open() {
+    const std::lock_guard lock(mutex_);
+    open_ = true;
+    changed_.notify_all();
+  }
+
+ private:
+  Control& control_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool waiting_ = false, open_ = false;
+};
+
+}  // namespace kl::fake

@@ -234,6 +234,18 @@ TEST(GgufDamage, ElementsThatGrowInMemoryAreHeldToTheBudget) {
   EXPECT_LE(test::peak_bytes() - before, 2 * bytes.size() + (16u << 20));
 }
 
+TEST(GgufDamage, AFalseCountOfStringsTakesNoMemory) {
+  GgufBytes file = GgufWriter().strings("s", {"a", "b"}).string("rest", std::string(8 << 20, '\xff')).build();
+  for (const GgufBytes::Field& field : file.fields) {
+    const uint64_t count = 1 << 20;  // so many lengths of 8 bytes would fit
+    if (field.name == "s count") std::memcpy(file.bytes.data() + field.offset, &count, sizeof(count));
+  }
+  test::reset_peak();
+  const uint64_t before = test::bytes_in_use();
+  EXPECT_EQ(Gguf::open_memory(file.bytes).status().code(), Code::corrupt);
+  EXPECT_LE(test::peak_bytes() - before, 1u << 20);
+}
+
 TEST(GgufDamage, AMappedAndAReadFileAreHeldToTheSameMemory) {
   const test::TempFolder folder;
   const GgufBytes built = large_file().build();

@@ -19,7 +19,7 @@ struct Options {
   bool once = false;  // --prompt was given
   bool no_mmap = false;
   kinglet::EngineOptions engine;
-  kinglet::Kv kv = kinglet::Kv::standard;
+  kinglet::Kv kv = kinglet::Kv::automatic;
   uint32_t context = 0;
   uint32_t max_tokens = 0;
   kinglet::SessionOptions session;
@@ -54,20 +54,21 @@ class Chat {
     kinglet::Generation generation = session_.send(message, {.max_tokens = max_tokens_});
     terminal::ProgressBar bar("reading");
     terminal::interrupted();
-    kinglet::Event event;
-    do {
-      event = generation.next(50);  // milliseconds, to look for Ctrl-C
-      if (event.kind == kinglet::EventKind::progress) bar.show(static_cast<double>(event.prompt_done) / event.prompt_total);
-      if (event.kind == kinglet::EventKind::token && !event.text.empty()) {
+    kinglet::Piece piece;
+    kinglet::Progress prompt;
+    for (auto came = kinglet::Came::nothing; came != kinglet::Came::end;) {
+      came = generation.poll(piece, prompt, 50);  // milliseconds, to look for Ctrl-C
+      if (came == kinglet::Came::progress) bar.show(static_cast<double>(prompt.done) / prompt.total);
+      if (came == kinglet::Came::piece && !piece.text.empty()) {
         bar.clear();
-        std::cout << event.text << std::flush;
+        std::cout << piece.text << std::flush;
       }
       if (terminal::interrupted() || !std::cout) generation.cancel();
-    } while (!event.final());
+    }
     bar.clear();
     std::cout << std::endl;
-    if (auto stats = generation.stats()) last_ = *stats;
-    return ended_well(generation, event);
+    if (generation) last_ = generation.stats();
+    return ended_well(generation.ending());
   }
 
   // False: the person wants to leave.
@@ -88,19 +89,16 @@ class Chat {
   }
 
  private:
-  static bool ended_well(const kinglet::Generation& generation, const kinglet::Event& event) {
-    if (event.kind == kinglet::EventKind::failed) {
-      report(generation.error());
-      if (event.code == kinglet::Code::context_full) std::fprintf(stderr, "(/reset makes room, or start with a larger --ctx)\n");
+  static bool ended_well(const kinglet::Ending& ending) {
+    const char* hint = "(the context is full: /reset makes room, or start with a larger --ctx)\n";
+    if (ending.how == kinglet::End::failed) {
+      report(ending.error);
+      if (ending.error.code == KL_CONTEXT_FULL) std::fputs(hint, stderr);
       return false;
     }
-    if (event.kind == kinglet::EventKind::stopped) {
-      std::fprintf(stderr, "(stopped)\n");
-      return false;
-    }
-    if (event.reason == kinglet::Finish::context_full)
-      std::fprintf(stderr, "(the context is full: /reset makes room, or start with a larger --ctx)\n");
-    return true;
+    if (ending.how == kinglet::End::stopped) std::fputs("(stopped)\n", stderr);
+    if (ending.reason == KL_FINISH_CONTEXT_FULL) std::fputs(hint, stderr);
+    return ending.how == kinglet::End::finished;
   }
 
   void stats() {
@@ -142,7 +140,7 @@ class Chat {
   const kinglet::Engine& engine_;
   kinglet::Session session_;
   uint32_t max_tokens_;
-  kinglet::GenerationStats last_ = {};
+  kl_generation_stats last_ = {};
   bool roof_measured_ = false;
   double roof_gb_per_s_ = 0;
 };
@@ -168,10 +166,8 @@ int run(const Options& options) {
 
   const bool person = isatty(STDIN_FILENO) == 1;
   if (person) {
-    const auto device = engine->device();
-    const auto info = model->info();
-    if (device && info)
-      std::printf("%s on %s (%s, %d threads). /help lists commands.\n", info->name, device->name, device->tier, device->threads);
+    const kl_device_info device = engine->device();
+    std::printf("%s on %s (%s, %d threads). /help lists commands.\n", model->info().name, device.name, device.tier, device.threads);
   }
   while (auto line = terminal::read_line("> ")) {
     if (line->empty()) continue;
@@ -190,9 +186,9 @@ int run(const Options& options) {
 int main(int argc, char** argv) {
   Options options;
   options.engine.cache_dir = cache_dir();
-  options.engine.log = [](kinglet::LogLevel, std::string_view line) {
-    std::fprintf(stderr, "kinglet-chat: %.*s\n", static_cast<int>(line.size()), line.data());
-  };
+  options.session.system = "You are a helpful assistant.";
+  options.engine.min_log_level = KL_LOG_WARNING;
+  options.engine.log = [](void*, kl_log_level, const char* line) { std::fprintf(stderr, "kinglet-chat: %s\n", line); };
   const std::map<std::string, kinglet::Backend> backends = {{"auto", kinglet::Backend::automatic},
                                                             {"cpu", kinglet::Backend::cpu},
                                                             {"cuda", kinglet::Backend::cuda},
@@ -204,7 +200,7 @@ int main(int argc, char** argv) {
   CLI::App app("Talks to a language model.", "kinglet-chat");
   app.add_option("--model", options.model, "GGUF file")->required();
   const CLI::Option* prompt = app.add_option("--prompt", options.prompt, "answer this once and exit");
-  app.add_option("--system", options.session.system, "system prompt");
+  app.add_option("--system", options.session.system, "system prompt; empty: the template's own (default: You are a helpful assistant.)");
   app.add_option("--backend", options.engine.backend, "what computes")->transform(CLI::Transformer(backends));
   app.add_option("--device", options.engine.device, "which device of the backend, from 0");
   app.add_option("--threads", options.engine.threads, "CPU threads (default: one per core)");

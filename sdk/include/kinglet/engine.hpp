@@ -89,6 +89,21 @@ class Model {
       return Error::last(status);
     return text.str();
   }
+  // The chat template (empty: the model's own) applied to a JSON object of variables.
+  Expected<std::string> render(const std::string& context_json, const std::string& template_text = {}) const {
+    auto o = detail::sized<kl_render_options>();
+    o.context_json = context_json.c_str();
+    if (!template_text.empty()) o.template_text = template_text.c_str();
+    detail::Text text;
+    if (const kl_status status = kl_render(get(), &o, text.data(), text.length()); status != KL_OK) return Error::last(status);
+    return text.str();
+  }
+  // A text for people: kl_model_text_kind.
+  Expected<std::string> text(kl_model_text_kind kind, uint32_t rows = 1) const {
+    detail::Text text;
+    if (const kl_status status = kl_model_text(get(), kind, rows, text.data(), text.length()); status != KL_OK) return Error::last(status);
+    return text.str();
+  }
   Expected<std::string> metadata(size_t max_array = 0) const {
     detail::Text text;
     if (const kl_status status = kl_model_metadata(get(), max_array, text.data(), text.length()); status != KL_OK)
@@ -154,6 +169,18 @@ class Engine {
     auto stats = detail::sized<kl_engine_stats>();
     (void)kl_engine_get_stats(get(), &stats);
     return stats;
+  }
+  // The machine's roof with so many threads (0: all): takes about a second.
+  Expected<kl_roofline> measure(int32_t threads = 0) const {
+    auto roofline = detail::sized<kl_roofline>();
+    if (const kl_status status = kl_engine_measure(get(), threads, &roofline); status != KL_OK) return Error::last(status);
+    return roofline;
+  }
+  // The last steps, as JSON.
+  Expected<std::string> trace() const {
+    detail::Text text;
+    if (const kl_status status = kl_engine_trace(get(), text.data(), text.length()); status != KL_OK) return Error::last(status);
+    return text.str();
   }
   Expected<void> suspend() const { return detail::done(kl_engine_suspend(get())); }
   Expected<void> resume() const { return detail::done(kl_engine_resume(get())); }

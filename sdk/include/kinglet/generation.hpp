@@ -46,6 +46,8 @@ struct Progress {
   uint32_t done = 0, total = 0;  // prompt tokens
 };
 
+enum class Came { nothing, progress, piece, end };
+
 class Generation {
  public:
   Generation() = default;
@@ -58,20 +60,33 @@ class Generation {
   explicit operator bool() const { return state_ && state_->handle.get(); }
   kl_generation* get() const { return state_ ? state_->handle.get() : nullptr; }
 
+  // What came within timeout_ms (negative: waits for ever). piece and progress are written only when they are what came.
+  Came poll(Piece& piece, Progress& progress, int32_t timeout_ms) {
+    if (!state_ || state_->ending.how != End::none) return Came::end;
+    kl_event e = detail::sized<kl_event>();
+    if (const kl_status status = kl_generation_next(get(), timeout_ms, &e); status != KL_OK) {
+      state_->ending = {End::failed, KL_FINISH_NONE, Error::last(status)};
+      return Came::end;
+    }
+    if (e.kind == KL_EVENT_NONE) return Came::nothing;
+    if (e.kind == KL_EVENT_PROGRESS) {
+      progress = {e.prompt_done, e.prompt_total};
+      return Came::progress;
+    }
+    if (e.kind == KL_EVENT_TOKEN) {
+      fill(e, piece);
+      return Came::piece;
+    }
+    state_->ending = ending_of(e);
+    return Came::end;
+  }
   // Blocks until the next piece; false at the end, and then ending() says how. on_progress is told of the prompt meanwhile.
   bool next(Piece& piece, const std::function<void(const Progress&)>& on_progress = {}) {
-    while (state_ && state_->ending.how == End::none) {
-      kl_event e = detail::sized<kl_event>();
-      if (const kl_status status = kl_generation_next(get(), -1, &e); status != KL_OK) {
-        state_->ending = {End::failed, KL_FINISH_NONE, Error::last(status)};
-        return false;
-      }
-      if (e.kind == KL_EVENT_TOKEN) {
-        fill(e, piece);
-        return true;
-      }
-      if (e.kind == KL_EVENT_PROGRESS && on_progress) on_progress({e.prompt_done, e.prompt_total});
-      if (e.kind >= KL_EVENT_FINISHED) state_->ending = ending_of(e);
+    Progress progress;
+    for (Came came = Came::nothing; came != Came::end;) {
+      came = poll(piece, progress, -1);
+      if (came == Came::piece) return true;
+      if (came == Came::progress && on_progress) on_progress(progress);
     }
     return false;
   }

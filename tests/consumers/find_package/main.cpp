@@ -11,11 +11,11 @@ int main(int argc, char** argv) {
   auto session = model->session();
   if (!session) return std::cerr << session.error().message << "\n", 1;
 
-  auto story = session->continue_text("Once upon a time", {.max_tokens = 48});
+  auto story = session->raw("Once upon a time", {.max_tokens = 48});
   for (auto& piece : story) std::cout << piece.text << std::flush;
   std::cout << "\n";
-  if (!story) return std::cerr << story.error().message << "\n", 1;
+  if (story.ending().how != kinglet::End::finished) return std::cerr << story.ending().error.message << "\n", 1;
 
-  auto again = kinglet::collect(session->continue_text("Once upon a time", {.max_tokens = 48})).get();
-  return again && again->finish == kinglet::Finish::length ? 0 : 1;
+  const kinglet::Answer again = kinglet::Generation::future(session->raw("Once upon a time", {.max_tokens = 48})).get();
+  return again.ending.reason == KL_FINISH_LENGTH && !again.text.empty() ? 0 : 1;
 }

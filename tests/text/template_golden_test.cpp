@@ -23,7 +23,8 @@ std::string difference(const Result<Rendered>& got, const nlohmann::ordered_json
   size_t at = 0;
   while (at < text.size() && at < got->text.size() && text[at] == got->text[at]) ++at;
   const size_t from = at < 40 ? 0 : at - 40;
-  return "first difference at byte " + std::to_string(at) + "\n  expected: " + text.substr(from, 120) + "\n  got:      " + got->text.substr(from, 120);
+  return "first difference at byte " + std::to_string(at) + "\n  expected: " + text.substr(from, 120) +
+         "\n  got:      " + got->text.substr(from, 120);
 }
 
 TEST(TemplateGolden, EveryRealTemplateGivesTheBytesOfJinja2) {

@@ -12,7 +12,8 @@ Value missing(const Value& value, std::string_view name) {
   return Value::undefined(format("'%s object' has no attribute '%.*s'", value.type_name(), static_cast<int>(name.size()), name.data()));
 }
 Value unsafe(const Value& value, std::string_view name) {
-  return Value::undefined(format("access to attribute '%.*s' of '%s' object is unsafe", static_cast<int>(name.size()), name.data(), value.type_name()));
+  return Value::undefined(
+      format("access to attribute '%.*s' of '%s' object is unsafe", static_cast<int>(name.size()), name.data(), value.type_name()));
 }
 
 bool dunder(std::string_view name) { return name.size() > 4 && name.substr(0, 2) == "__" && name.substr(name.size() - 2) == "__"; }
@@ -185,7 +186,9 @@ Result<Value> slice(Runtime& rt, const Value& value, const Value* start, const V
   if (value.is_string()) return slice_str(rt, value, s);
   const Sequence& seq = value.seq();
   if (seq.kind == SeqKind::range) {
-    const auto at = [&](int64_t i, int64_t& out) { return !__builtin_mul_overflow(i, seq.step, &out) && !__builtin_add_overflow(out, seq.start, &out); };
+    const auto at = [&](int64_t i, int64_t& out) {
+      return !__builtin_mul_overflow(i, seq.step, &out) && !__builtin_add_overflow(out, seq.start, &out);
+    };
     int64_t first = 0, last = 0, stride = 0;
     if (!at(s.start, first) || !at(s.stop, last) || __builtin_mul_overflow(seq.step, s.step, &stride)) {
       return error(Code::unsupported, "a slice of a range does not fit 64-bit integers");
@@ -202,16 +205,21 @@ Result<Value> slice(Runtime& rt, const Value& value, const Value* start, const V
 
 Result<int64_t> length(const Value& value) {
   switch (value.kind()) {
-    case Kind::undefined: return 0;
-    case Kind::string: return static_cast<int64_t>(value.str().length());
-    case Kind::dict: return static_cast<int64_t>(value.dict().size());
+    case Kind::undefined:
+      return 0;
+    case Kind::string:
+      return static_cast<int64_t>(value.str().length());
+    case Kind::dict:
+      return static_cast<int64_t>(value.dict().size());
     case Kind::sequence:
       if (value.seq().kind != SeqKind::iterator) return static_cast<int64_t>(value.seq().items.size());
       break;
     case Kind::object:
-      if (value.object().type == Object::Type::loop) return static_cast<int64_t>(static_cast<const LoopObject&>(value.object()).items->items.size());
+      if (value.object().type == Object::Type::loop)
+        return static_cast<int64_t>(static_cast<const LoopObject&>(value.object()).items->items.size());
       break;
-    default: break;
+    default:
+      break;
   }
   return error(Code::invalid_argument, "object of type '%s' has no len()", value.type_name());
 }

@@ -20,9 +20,12 @@ Status overflow(Op op) {
 
 Result<Value> real_op(Op op, double a, double b) {
   switch (op) {
-    case Op::add: return Value::real(a + b);
-    case Op::sub: return Value::real(a - b);
-    case Op::mul: return Value::real(a * b);
+    case Op::add:
+      return Value::real(a + b);
+    case Op::sub:
+      return Value::real(a - b);
+    case Op::mul:
+      return Value::real(a * b);
     case Op::pow: {
       if (a == 0 && b < 0) return error(Code::invalid_argument, "0.0 cannot be raised to a negative power");
       const double power = std::pow(a, b);
@@ -30,7 +33,8 @@ Result<Value> real_op(Op op, double a, double b) {
       if (std::isinf(power) && std::isfinite(a) && std::isfinite(b)) return error(Code::invalid_argument, "the result of ** is too large");
       return Value::real(power);
     }
-    default: break;
+    default:
+      break;
   }
   if (b == 0) return error(Code::invalid_argument, "float division by zero");
   if (op == Op::div) return Value::real(a / b);
@@ -49,11 +53,16 @@ Result<Value> real_op(Op op, double a, double b) {
 Result<Value> integer_op(Op op, int64_t a, int64_t b) {
   int64_t out = 0;
   switch (op) {
-    case Op::add: return __builtin_add_overflow(a, b, &out) ? Result<Value>(overflow(op)) : Value::integer(out);
-    case Op::sub: return __builtin_sub_overflow(a, b, &out) ? Result<Value>(overflow(op)) : Value::integer(out);
-    case Op::mul: return __builtin_mul_overflow(a, b, &out) ? Result<Value>(overflow(op)) : Value::integer(out);
-    case Op::pow: return integer_power(a, b);
-    default: break;
+    case Op::add:
+      return __builtin_add_overflow(a, b, &out) ? Result<Value>(overflow(op)) : Value::integer(out);
+    case Op::sub:
+      return __builtin_sub_overflow(a, b, &out) ? Result<Value>(overflow(op)) : Value::integer(out);
+    case Op::mul:
+      return __builtin_mul_overflow(a, b, &out) ? Result<Value>(overflow(op)) : Value::integer(out);
+    case Op::pow:
+      return integer_power(a, b);
+    default:
+      break;
   }
   if (b == 0) return error(Code::invalid_argument, "division by zero");
   if (op == Op::div) return Value::real(static_cast<double>(a) / static_cast<double>(b));
@@ -83,9 +92,7 @@ Result<Value> repeated(Runtime& rt, const Value& v, int64_t times) {
   const uint64_t n = times < 0 ? 0 : static_cast<uint64_t>(times);
   if (v.is_string()) {
     StrBuilder out = rt.builder();
-    if (!v.str().empty()) {
-      for (uint64_t i = 0; i < n && !out.overflow(); ++i) out.append(v.str());
-    }
+    out.repeat(v.str(), n);
     return rt.text(std::move(out), v.str().markup());
   }
   const auto& items = v.seq().items;

@@ -14,41 +14,41 @@ struct TestEntry;
 
 enum class NodeKind : uint8_t {
   // expressions
-  constant,    // value
-  name,        // symbol
-  list,        // items
-  tuple,       // items
-  dict,        // items: key, value, key, value ...
-  unary,       // op, items[0]
-  binary,      // op, items[0], items[1]
-  logic_and,   // items[0], items[1]
-  logic_or,    // items[0], items[1]
-  logic_not,   // items[0]
-  compare,     // items[0], then one operand for each of ops
-  concat,      // items
-  condition,   // items: test, value, [else]
-  attribute,   // items[0] . text
-  subscript,   // items[0] [ items[1] ]
-  slice,       // items[0] [ items[1] : items[2] : items[3] ], null where absent
-  call,        // items[0] ( call arguments )
-  filter,      // items[0] (null in a filter block) | filter (call arguments)
-  test,        // items[0] is test (call arguments)
+  constant,   // value
+  name,       // symbol
+  list,       // items
+  tuple,      // items
+  dict,       // items: key, value, key, value ...
+  unary,      // op, items[0]
+  binary,     // op, items[0], items[1]
+  logic_and,  // items[0], items[1]
+  logic_or,   // items[0], items[1]
+  logic_not,  // items[0]
+  compare,    // items[0], then one operand for each of ops
+  concat,     // items
+  condition,  // items: test, value, [else]
+  attribute,  // items[0] . text
+  subscript,  // items[0] [ items[1] ]
+  slice,      // items[0] [ items[1] : items[2] : items[3] ], null where absent
+  call,       // items[0] ( call arguments )
+  filter,     // items[0] (null in a filter block) | filter (call arguments)
+  test,       // items[0] is test (call arguments)
   // assignment targets
   target_name,       // symbol
   target_tuple,      // items
   target_attribute,  // namespace symbol . text
   // statements
-  output,       // items: constants are template text
-  set,          // items: target, value
-  set_block,    // items: target, [filter chain]; body
-  if_,          // items: one test for each branch; branches
-  for_,         // items: target, iterable, [filter test]; body, orelse
-  macro,        // symbol, macro; body
-  call_block,   // items[0]: the call; macro; body
-  filter_block, // items[0]: filter chain; body
-  with,         // items: target, value, target, value ...; body
-  scope,        // body (generation, autoescape)
-  block,        // body, with the top level's names
+  output,        // items: constants are template text
+  set,           // items: target, value
+  set_block,     // items: target, [filter chain]; body
+  if_,           // items: one test for each branch; branches
+  for_,          // items: target, iterable, [filter test]; body, orelse
+  macro,         // symbol, macro; body
+  call_block,    // items[0]: the call; macro; body
+  filter_block,  // items[0]: filter chain; body
+  with,          // items: target, value, target, value ...; body
+  scope,         // body (generation, autoescape)
+  block,         // body, with the top level's names
   break_,
   continue_,
 };
@@ -60,11 +60,11 @@ using Body = std::vector<const Node*>;
 
 struct MacroInfo {
   std::string name;
-  std::vector<int> parameters;              // symbols
+  std::vector<int> parameters;  // symbols
   std::vector<std::string> parameter_names;
-  std::vector<const Node*> defaults;        // of the last parameters
+  std::vector<const Node*> defaults;  // of the last parameters
   bool uses_caller = false, uses_kwargs = false, uses_varargs = false;
-  bool explicit_caller = false;             // `caller` is a declared parameter
+  bool explicit_caller = false;  // `caller` is a declared parameter
 };
 
 struct Node {
@@ -80,8 +80,8 @@ struct Node {
   std::vector<std::pair<std::string, const Node*>> named;  // keyword arguments
   const Node* star = nullptr;                              // *args
   const Node* star_star = nullptr;                         // **kwargs
-  bool recursive = false;  // of a loop: loop(items) runs it again
-  size_t plain = 0;  // of a call, filter or test: items[1 .. plain] are its positional arguments
+  bool recursive = false;                                  // of a loop: loop(items) runs it again
+  size_t plain = 0;                                        // of a call, filter or test: items[1 .. plain] are its positional arguments
   Body body, orelse;
   std::vector<Body> branches;
   MacroInfo macro;

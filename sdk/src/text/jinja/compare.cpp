@@ -120,14 +120,22 @@ Result<bool> contains(Runtime& rt, const Value& container, const Value& item) {
 Result<bool> compare(Runtime& rt, Op op, const Value& a, const Value& b) {
   const auto inverse = [](Result<bool> r) -> Result<bool> { return r.ok() ? Result<bool>(!*r) : r; };
   switch (op) {
-    case Op::eq: return equal(rt, a, b);
-    case Op::ne: return inverse(equal(rt, a, b));
-    case Op::lt: return before(rt, a, b, false);
-    case Op::le: return before(rt, a, b, true);
-    case Op::gt: return before(rt, b, a, false);
-    case Op::ge: return before(rt, b, a, true);
-    case Op::in: return contains(rt, b, a);
-    default: return inverse(contains(rt, b, a));
+    case Op::eq:
+      return equal(rt, a, b);
+    case Op::ne:
+      return inverse(equal(rt, a, b));
+    case Op::lt:
+      return before(rt, a, b, false);
+    case Op::le:
+      return before(rt, a, b, true);
+    case Op::gt:
+      return before(rt, b, a, false);
+    case Op::ge:
+      return before(rt, b, a, true);
+    case Op::in:
+      return contains(rt, b, a);
+    default:
+      return inverse(contains(rt, b, a));
   }
 }
 

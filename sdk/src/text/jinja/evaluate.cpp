@@ -17,11 +17,16 @@ Result<Value> Interpreter::eval(const Node& node) {
 
 Result<Value> Interpreter::eval_inner(const Node& node) {
   switch (node.kind) {
-    case NodeKind::constant: return node.value;
-    case NodeKind::name: return look_up(node.symbol);
-    case NodeKind::list: return eval_list(node, SeqKind::list);
-    case NodeKind::tuple: return eval_list(node, SeqKind::tuple);
-    case NodeKind::dict: return eval_dict(node);
+    case NodeKind::constant:
+      return node.value;
+    case NodeKind::name:
+      return look_up(node.symbol);
+    case NodeKind::list:
+      return eval_list(node, SeqKind::list);
+    case NodeKind::tuple:
+      return eval_list(node, SeqKind::tuple);
+    case NodeKind::dict:
+      return eval_dict(node);
     case NodeKind::unary: {
       KL_ASSIGN(const Value v, eval(*node.items[0]));
       return unary(node.op, v);
@@ -41,9 +46,12 @@ Result<Value> Interpreter::eval_inner(const Node& node) {
       KL_ASSIGN(const Value v, eval(*node.items[0]));
       return Value::boolean(!v.truthy());
     }
-    case NodeKind::compare: return eval_compare(node);
-    case NodeKind::concat: return eval_concat(node);
-    case NodeKind::condition: return eval_condition(node);
+    case NodeKind::compare:
+      return eval_compare(node);
+    case NodeKind::concat:
+      return eval_concat(node);
+    case NodeKind::condition:
+      return eval_condition(node);
     case NodeKind::attribute: {
       KL_ASSIGN(const Value v, eval(*node.items[0]));
       return attribute(*this, v, node.text);
@@ -53,11 +61,16 @@ Result<Value> Interpreter::eval_inner(const Node& node) {
       KL_ASSIGN(const Value key, eval(*node.items[1]));
       return item(*this, v, key);
     }
-    case NodeKind::slice: return eval_slice(node);
-    case NodeKind::call: return eval_call(node, nullptr);
-    case NodeKind::filter: return eval_filter(node);
-    case NodeKind::test: return eval_test(node);
-    default: return error(Code::internal, "a statement stands where an expression should");
+    case NodeKind::slice:
+      return eval_slice(node);
+    case NodeKind::call:
+      return eval_call(node, nullptr);
+    case NodeKind::filter:
+      return eval_filter(node);
+    case NodeKind::test:
+      return eval_test(node);
+    default:
+      return error(Code::internal, "a statement stands where an expression should");
   }
 }
 
@@ -172,8 +185,9 @@ Result<Args> Interpreter::eval_args(const Node& node) {
     for (const auto& [key, v] : more.dict().entries()) {
       KL_ASSIGN(const Str* name, want_str(key, "keyword argument"));
       const auto given = std::find_if(args.named.begin(), args.named.end(), [&](const auto& n) { return n.first == name->text(); });
-      if (given != args.named.end()) return error(Code::invalid_argument, "several values for the keyword argument '%s'", given->first.c_str());
-      args.named.emplace_back(std::string(name->text()), v);
+      if (given != args.named.end())
+        return error(Code::invalid_argument, "several values for the keyword argument '%s'", given->first.c_str());
+      args.named.emplace_back(std::string(name->text()), v, name->trusted());
     }
   }
   return args;
@@ -218,14 +232,17 @@ Result<Value> Interpreter::call(const Value& callee, const Args& args) {
         KL_ASSIGN(const Bound bound, bind_args(method.entry->name, method.entry->parameters, args));
         return method.entry->apply(*this, method.self, bound);
       }
-      case Object::Type::macro: return call_macro(static_cast<const MacroObject&>(object), args);
+      case Object::Type::macro:
+        return call_macro(static_cast<const MacroObject&>(object), args);
       case Object::Type::joiner: {
         auto& joiner = static_cast<JoinerObject&>(object);
         if (std::exchange(joiner.used, true)) return joiner.separator;
         return text("");
       }
-      case Object::Type::loop: return call_loop(static_cast<const LoopObject&>(object), args);
-      case Object::Type::cycler: break;
+      case Object::Type::loop:
+        return call_loop(static_cast<const LoopObject&>(object), args);
+      case Object::Type::cycler:
+        break;
     }
   }
   return error(Code::invalid_argument, "'%s' object is not callable", callee.type_name());
@@ -272,7 +289,7 @@ Status Interpreter::bind_macro(const MacroObject& macro, const Args& args, Scope
   if (info.uses_kwargs && std::find(info.parameter_names.begin(), info.parameter_names.end(), "kwargs") == info.parameter_names.end()) {
     Dict rest;
     for (size_t i = 0; i < args.named.size(); ++i) {
-      if (!used[i]) rest.set(Value::string(args.named[i].first, true), args.named[i].second);
+      if (!used[i]) rest.set(Value::string(args.named[i].first, args.named[i].trusted), args.named[i].second);
       used[i] = true;
     }
     KL_ASSIGN(Value kwargs, dict(std::move(rest)));
@@ -291,7 +308,8 @@ Status Interpreter::bind_macro(const MacroObject& macro, const Args& args, Scope
     KL_ASSIGN(Value tuple, seq(SeqKind::tuple, std::move(rest)));
     KL_TRY(bind_name(scope, varargs_symbol_, std::move(tuple)));
   } else if (args.plain.size() > count) {
-    return error(Code::invalid_argument, "macro '%s' takes not more than %zu argument(s), got %zu", info.name.c_str(), count, args.plain.size());
+    return error(Code::invalid_argument, "macro '%s' takes not more than %zu argument(s), got %zu", info.name.c_str(), count,
+                 args.plain.size());
   }
   for (size_t i = 0; i < count; ++i) {
     const size_t from_end = count - i;

@@ -69,7 +69,8 @@ Result<Value> first_f(Runtime& rt, const Value& v, const Bound&) {
   return items->items.empty() ? Value::undefined("No first item, sequence was empty.") : items->items.front();
 }
 Result<Value> last_f(Runtime& rt, const Value& v, const Bound&) {
-  if (v.is(Kind::sequence) && v.seq().kind == SeqKind::iterator) return error(Code::invalid_argument, "last: 'generator' object is not reversible");
+  if (v.is(Kind::sequence) && v.seq().kind == SeqKind::iterator)
+    return error(Code::invalid_argument, "last: 'generator' object is not reversible");
   if (v.is_string()) {
     if (v.str().empty()) return Value::undefined("No last item, sequence was empty.");
     return item(rt, v, Value::integer(-1));
@@ -321,7 +322,7 @@ Result<Value> map_f(Runtime& rt, const Value& v, const Bound& a) {
     Path path;
     const Value* fallback = nullptr;
     bool attribute = false;
-    for (const auto& [name, value] : args.named) {
+    for (const auto& [name, value, trusted] : args.named) {
       if (name == "attribute") {
         attribute = true;
         KL_TRY(path.parse(value));

@@ -58,7 +58,7 @@ Result<Value> center_f(Runtime& rt, const Value& v, const Bound& a) {
   if (a[0]) {
     KL_ASSIGN(width, want_int(*a[0], "center"));
   }
-  return center(rt, s, width, " ");
+  return center(rt, s, width, Str(" ", true));
 }
 
 Result<Value> replace_f(Runtime& rt, const Value& v, const Bound& a) {
@@ -82,7 +82,7 @@ Result<Value> format_f(Runtime& rt, const Value& v, const Bound& a) {
     return percent_format(rt, s, args);
   }
   Dict named;
-  for (const auto& [name, value] : a.all->named) named.set(Value::string(name, true), value);
+  for (const auto& [name, value, trusted] : a.all->named) named.set(Value::string(name, trusted), value);
   KL_ASSIGN(const Value args, rt.dict(std::move(named)));
   return percent_format(rt, s, args);
 }
@@ -227,7 +227,8 @@ Result<Value> xmlattr_f(Runtime& rt, const Value& v, const Bound& a) {
   for (const auto& [key, value] : v.dict().entries()) {
     if (value.is_none() || value.is_undefined()) continue;
     KL_ASSIGN(const Str* name, want_str(key, "xmlattr"));
-    if (name->text().find_first_of(" \t\n\r\f\v/>=") != std::string_view::npos) return error(Code::invalid_argument, "xmlattr: invalid attribute name");
+    if (name->text().find_first_of(" \t\n\r\f\v/>=") != std::string_view::npos)
+      return error(Code::invalid_argument, "xmlattr: invalid attribute name");
     if (out.size() > 0 || space) out.literal(" ");
     KL_ASSIGN(const Value safe_key, escape_html(rt, key));
     KL_ASSIGN(const Value safe_value, escape_html(rt, value));
@@ -244,21 +245,21 @@ Result<Value> tojson_f(Runtime& rt, const Value& v, const Bound& a) {
   style.ascii = a[0] && a[0]->truthy();
   if (a.given(1)) {
     if (a[1]->is_string()) {
-      style.indent = std::string(a[1]->str().text());
+      style.indent = Str(std::string(a[1]->str().text()), a[1]->str().trusted());
     } else {
       KL_ASSIGN(const int64_t spaces, want_int(*a[1], "tojson indent"));
       if (spaces > 1000) return error(Code::unsupported, "tojson: an indent of more than 1000 is not supported");
-      style.indent = std::string(spaces > 0 ? static_cast<size_t>(spaces) : 0, ' ');
+      style.indent = Str(std::string(spaces > 0 ? static_cast<size_t>(spaces) : 0, ' '), true);
     }
-    style.item_separator = ",";
+    style.item_separator = Str(",", true);
   }
   if (a.given(2)) {
     KL_ASSIGN(const SeqRef two, rt.items(*a[2]));
     if (two->items.size() != 2) return error(Code::invalid_argument, "tojson: separators are two strings");
     KL_ASSIGN(const Str* item, want_str(two->items[0], "tojson separators"));
     KL_ASSIGN(const Str* key, want_str(two->items[1], "tojson separators"));
-    style.item_separator = std::string(item->text());
-    style.key_separator = std::string(key->text());
+    style.item_separator = Str(std::string(item->text()), item->trusted());
+    style.key_separator = Str(std::string(key->text()), key->trusted());
   }
   style.sort_keys = a[3] && a[3]->truthy();
   StrBuilder out = rt.builder();

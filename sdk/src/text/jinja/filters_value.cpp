@@ -103,7 +103,8 @@ Result<Value> round_f(Runtime& rt, const Value& v, const Bound& a) {
 Result<Value> filesizeformat_f(Runtime& rt, const Value& v, const Bound& a) {
   const Args none;
   KL_ASSIGN(const Bound no_args, bind_args("float", {"?default"}, none));
-  if (v.is_string() && !parse_float(v.str().text())) return error(Code::invalid_argument, "filesizeformat: could not convert string to float");
+  if (v.is_string() && !parse_float(v.str().text()))
+    return error(Code::invalid_argument, "filesizeformat: could not convert string to float");
   if (!v.is_string() && !v.is_number()) return error(Code::invalid_argument, "filesizeformat: expected a number, got '%s'", v.type_name());
   KL_ASSIGN(const Value number, float_f(rt, v, no_args));
   const double bytes = number.as_real();

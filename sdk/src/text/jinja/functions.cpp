@@ -37,7 +37,7 @@ Result<Dict> build_dict(Runtime& rt, const Args& args, const char* what) {
       }
     }
   }
-  for (const auto& [name, value] : args.named) dict.set(Value::string(name, true), value);
+  for (const auto& [name, value, trusted] : args.named) dict.set(Value::string(name, trusted), value);
   return dict;
 }
 
@@ -85,7 +85,7 @@ Result<Value> strftime_g(Runtime& rt, const Bound& a) {
   if (pattern->size() > 4096) return error(Code::unsupported, "strftime_now: a format of more than 4096 bytes");
   KL_ASSIGN(const std::string text, strftime(rt.now().value_or(CivilTime{}), pattern->text()));
   StrBuilder out = rt.builder();
-  out.append(text, pattern->empty() || pattern->trusted_at(0));
+  out.append(text, pattern->trusted());
   return rt.text(std::move(out));
 }
 

@@ -125,14 +125,18 @@ Status Interpreter::exec(const Node& node) {
   KL_TRY(tick());
   if (depth_ > kMaxRunDepth) return error(Code::unsupported, "the template runs deeper than %d nested steps", kMaxRunDepth);
   switch (node.kind) {
-    case NodeKind::output: return exec_output(node);
+    case NodeKind::output:
+      return exec_output(node);
     case NodeKind::set: {
       KL_ASSIGN(const Value value, eval(*node.items[1]));
       return assign(*node.items[0], value);
     }
-    case NodeKind::set_block: return exec_set_block(node);
-    case NodeKind::if_: return exec_if(node);
-    case NodeKind::for_: return exec_for(node);
+    case NodeKind::set_block:
+      return exec_set_block(node);
+    case NodeKind::if_:
+      return exec_if(node);
+    case NodeKind::for_:
+      return exec_for(node);
     case NodeKind::macro: {
       KL_ASSIGN(Value macro, make_macro(node));
       return bind_name(*scope_, node.symbol, std::move(macro));
@@ -152,12 +156,20 @@ Status Interpreter::exec(const Node& node) {
       if (!done.ok() || flow_ != Flow::normal) return done.status();
       return str(*done, *out_);
     }
-    case NodeKind::with: return exec_with(node);
-    case NodeKind::scope: return exec_scoped(node.body, scope_);
-    case NodeKind::block: return exec_scoped(node.body, root_);
-    case NodeKind::break_: flow_ = Flow::break_; return {};
-    case NodeKind::continue_: flow_ = Flow::continue_; return {};
-    default: return error(Code::internal, "an expression stands where a statement should");
+    case NodeKind::with:
+      return exec_with(node);
+    case NodeKind::scope:
+      return exec_scoped(node.body, scope_);
+    case NodeKind::block:
+      return exec_scoped(node.body, root_);
+    case NodeKind::break_:
+      flow_ = Flow::break_;
+      return {};
+    case NodeKind::continue_:
+      flow_ = Flow::continue_;
+      return {};
+    default:
+      return error(Code::internal, "an expression stands where a statement should");
   }
 }
 
@@ -180,7 +192,8 @@ Result<Value> Interpreter::captured(const std::function<Status()>& write) {
   StrBuilder* outer = out_;
   const size_t before = open_bytes_;
   open_bytes_ += outer->size();
-  StrBuilder inner(limits().output_bytes - std::min(open_bytes_, limits().output_bytes));  // all open outputs together stay inside the limit
+  StrBuilder inner(limits().output_bytes -
+                   std::min(open_bytes_, limits().output_bytes));  // all open outputs together stay inside the limit
   out_ = &inner;
   const Status done = write();
   out_ = outer;

@@ -13,20 +13,29 @@ std::string json_float(double d) { return std::isnan(d) ? "NaN" : std::isinf(d) 
 
 std::string escaped(char32_t c, bool ascii) {
   switch (c) {
-    case '"': return "\\\"";
-    case '\\': return "\\\\";
-    case '\n': return "\\n";
-    case '\r': return "\\r";
-    case '\t': return "\\t";
-    case '\b': return "\\b";
-    case '\f': return "\\f";
-    default: break;
+    case '"':
+      return "\\\"";
+    case '\\':
+      return "\\\\";
+    case '\n':
+      return "\\n";
+    case '\r':
+      return "\\r";
+    case '\t':
+      return "\\t";
+    case '\b':
+      return "\\b";
+    case '\f':
+      return "\\f";
+    default:
+      break;
   }
   if (c < 0x20 || (ascii && c > 0x7E && c < 0x10000)) {
     return ascii && c == 0x7F ? std::string() : format("\\u%04x", static_cast<unsigned>(c));
   }
   if (!ascii || c < 0x10000) return {};
-  const unsigned high = 0xD800 + ((static_cast<unsigned>(c) - 0x10000) >> 10), low = 0xDC00 + ((static_cast<unsigned>(c) - 0x10000) & 0x3FF);
+  const unsigned high = 0xD800 + ((static_cast<unsigned>(c) - 0x10000) >> 10),
+                 low = 0xDC00 + ((static_cast<unsigned>(c) - 0x10000) & 0x3FF);
   return format("\\u%04x\\u%04x", high, low);
 }
 
@@ -54,10 +63,18 @@ class Writer {
   Status value(const Value& v) {
     KL_TRY(rt_.tick());
     switch (v.kind()) {
-      case Kind::none: out_.literal("null"); return {};
-      case Kind::boolean: out_.literal(v.as_bool() ? "true" : "false"); return {};
-      case Kind::integer: out_.literal(std::to_string(v.as_integer())); return {};
-      case Kind::real: out_.literal(json_float(v.as_real())); return {};
+      case Kind::none:
+        out_.literal("null");
+        return {};
+      case Kind::boolean:
+        out_.literal(v.as_bool() ? "true" : "false");
+        return {};
+      case Kind::integer:
+        out_.literal(std::to_string(v.as_integer()));
+        return {};
+      case Kind::real:
+        out_.literal(json_float(v.as_real()));
+        return {};
       case Kind::string:
         KL_TRY(rt_.tick_bytes(v.str().size()));
         json_str(v.str(), style_.ascii, out_);
@@ -65,8 +82,10 @@ class Writer {
       case Kind::sequence:
         if (v.seq().kind == SeqKind::list || v.seq().kind == SeqKind::tuple) return list(v.seq());
         break;
-      case Kind::dict: return dict(v.dict());
-      default: break;
+      case Kind::dict:
+        return dict(v.dict());
+      default:
+        break;
     }
     return error(Code::invalid_argument, "tojson: object of type %s is not JSON serializable", v.type_name());
   }
@@ -75,7 +94,7 @@ class Writer {
   void line() {
     if (!style_.indent) return;
     out_.literal("\n");
-    out_.repeat(*style_.indent, level_, true);
+    out_.repeat(*style_.indent, level_);
   }
 
   Status list(const Sequence& seq) {
@@ -86,7 +105,7 @@ class Writer {
     out_.literal("[");
     ++level_;
     for (size_t i = 0; i < seq.items.size(); ++i) {
-      if (i > 0) out_.literal(style_.item_separator);
+      if (i > 0) out_.append(style_.item_separator);
       line();
       KL_TRY(value(seq.items[i]));
     }
@@ -112,10 +131,10 @@ class Writer {
     ++level_;
     for (size_t i = 0; i < order.size(); ++i) {
       const auto& [key, held] = dict.entries()[order[i]];
-      if (i > 0) out_.literal(style_.item_separator);
+      if (i > 0) out_.append(style_.item_separator);
       line();
       KL_TRY(write_key(key));
-      out_.literal(style_.key_separator);
+      out_.append(style_.key_separator);
       KL_TRY(value(held));
     }
     --level_;

@@ -8,9 +8,9 @@
 namespace kl::jinja {
 
 struct JsonStyle {
-  bool ascii = false;                 // ensure_ascii
-  std::optional<std::string> indent;  // one level of it; none: everything on one line
-  std::string item_separator = ", ", key_separator = ": ";
+  bool ascii = false;         // ensure_ascii
+  std::optional<Str> indent;  // one level of it; none: everything on one line
+  Str item_separator{", ", true}, key_separator{": ", true};
   bool sort_keys = false;
 };
 

@@ -34,9 +34,16 @@ Result<Value> dict_get(Runtime&, const Value& d, const Bound& a) {
 Result<Value> copy(Runtime&, const Value& v, const Bound&) { return v; }  // values do not change
 
 constexpr MethodEntry kDict[] = {
-    {"items", {}, dict_items},    {"keys", {}, dict_keys},       {"values", {}, dict_values},  {"get", {"key", "?default"}, dict_get},
-    {"copy", {}, copy},           {"clear", {"*"}, nullptr},     {"pop", {"*"}, nullptr},      {"popitem", {"*"}, nullptr},
-    {"setdefault", {"*"}, nullptr}, {"update", {"*"}, nullptr},
+    {"items", {}, dict_items},
+    {"keys", {}, dict_keys},
+    {"values", {}, dict_values},
+    {"get", {"key", "?default"}, dict_get},
+    {"copy", {}, copy},
+    {"clear", {"*"}, nullptr},
+    {"pop", {"*"}, nullptr},
+    {"popitem", {"*"}, nullptr},
+    {"setdefault", {"*"}, nullptr},
+    {"update", {"*"}, nullptr},
 };
 
 // ---- list, tuple, range ----
@@ -70,9 +77,17 @@ Result<Value> seq_index(Runtime& rt, const Value& s, const Bound& a) {
 
 constexpr MethodEntry kTuple[] = {{"count", {"value"}, seq_count}, {"index", {"value", "?start", "?stop"}, seq_index}};
 constexpr MethodEntry kList[] = {
-    {"count", {"value"}, seq_count}, {"index", {"value", "?start", "?stop"}, seq_index}, {"copy", {}, copy},          {"append", {"*"}, nullptr},
-    {"clear", {"*"}, nullptr},       {"extend", {"*"}, nullptr},                         {"insert", {"*"}, nullptr},  {"pop", {"*"}, nullptr},
-    {"remove", {"*"}, nullptr},      {"reverse", {"*"}, nullptr},                        {"sort", {"*"}, nullptr},
+    {"count", {"value"}, seq_count},
+    {"index", {"value", "?start", "?stop"}, seq_index},
+    {"copy", {}, copy},
+    {"append", {"*"}, nullptr},
+    {"clear", {"*"}, nullptr},
+    {"extend", {"*"}, nullptr},
+    {"insert", {"*"}, nullptr},
+    {"pop", {"*"}, nullptr},
+    {"remove", {"*"}, nullptr},
+    {"reverse", {"*"}, nullptr},
+    {"sort", {"*"}, nullptr},
 };
 
 // ---- loop, cycler ----
@@ -109,8 +124,10 @@ constexpr MethodEntry kCycler[] = {{"next", {}, cycler_next}, {"reset", {}, cycl
 
 std::span<const MethodEntry> methods_of(const Value& self) {
   switch (self.kind()) {
-    case Kind::string: return str_methods();
-    case Kind::dict: return kDict;
+    case Kind::string:
+      return str_methods();
+    case Kind::dict:
+      return kDict;
     case Kind::sequence:
       if (self.seq().kind == SeqKind::list) return kList;
       if (self.seq().indexable()) return kTuple;
@@ -119,7 +136,8 @@ std::span<const MethodEntry> methods_of(const Value& self) {
       if (self.object().type == Object::Type::loop) return kLoop;
       if (self.object().type == Object::Type::cycler) return kCycler;
       return {};
-    default: return {};
+    default:
+      return {};
   }
 }
 

@@ -23,7 +23,7 @@ Result<Value> format_map_m(Runtime& rt, const Value& s, const Bound& a) {
   if (!a[0]->is(Kind::dict)) return error(Code::invalid_argument, "format_map() takes a dict");
   Args args;
   for (const auto& [key, value] : a[0]->dict().entries()) {
-    if (key.is_string()) args.named.emplace_back(std::string(key.str().text()), value);
+    if (key.is_string()) args.named.emplace_back(std::string(key.str().text()), value, key.str().trusted());
   }
   KL_TRY(rt.tick(args.named.size()));
   return brace_format(rt, s, args);
@@ -268,24 +268,24 @@ Result<Value> rpartition_m(Runtime& rt, const Value& s, const Bound& a) { return
 
 // ---- padding ----
 
-Result<std::string> fill_of(const Value* v) {
-  if (!v) return std::string(" ");
+Result<Value> fill_of(const Value* v) {
+  if (!v) return Value::string(" ", true);
   KL_ASSIGN(const Str* text, want_str(*v, "fill character"));
   if (text->length() != 1) return error(Code::invalid_argument, "the fill character must be exactly one character long");
-  return std::string(text->text());
+  return *v;
 }
 Result<Value> center_m(Runtime& rt, const Value& s, const Bound& a) {
   KL_ASSIGN(const int64_t width, want_int(*a[0], "center"));
-  KL_ASSIGN(const std::string fill, fill_of(a[1]));
-  return center(rt, s, width, fill);
+  KL_ASSIGN(const Value fill, fill_of(a[1]));
+  return center(rt, s, width, fill.str());
 }
 Result<Value> justify(Runtime& rt, const Value& s, const Bound& a, bool left) {
   KL_ASSIGN(const int64_t width, want_int(*a[0], "width"));
-  KL_ASSIGN(const std::string fill, fill_of(a[1]));
+  KL_ASSIGN(const Value fill, fill_of(a[1]));
   const auto length = static_cast<int64_t>(s.str().length());
   StrBuilder out = rt.builder();
   if (left) out.append(s.str());
-  if (width > length) out.repeat(fill, static_cast<size_t>(width - length), true);
+  if (width > length) out.repeat(fill.str(), static_cast<size_t>(width - length));
   if (!left) out.append(s.str());
   return rt.text(std::move(out), s.str().markup());
 }
@@ -340,7 +340,9 @@ Result<Value> isascii_m(Runtime& rt, const Value& s, const Bound&) {
 }
 Result<Value> isdecimal_m(Runtime& rt, const Value& s, const Bound&) { return all_chars(rt, s, false, is_decimal); }
 Result<Value> isdigit_m(Runtime& rt, const Value& s, const Bound&) {
-  return all_chars(rt, s, false, [](char32_t c) { return is_decimal(c) || c == 0xB2 || c == 0xB3 || c == 0xB9 || (c >= 0x2070 && c <= 0x2089 && is_numeric(c)); });
+  return all_chars(rt, s, false, [](char32_t c) {
+    return is_decimal(c) || c == 0xB2 || c == 0xB3 || c == 0xB9 || (c >= 0x2070 && c <= 0x2089 && is_numeric(c));
+  });
 }
 Result<Value> isnumeric_m(Runtime& rt, const Value& s, const Bound&) { return all_chars(rt, s, false, is_numeric); }
 Result<Value> isspace_m(Runtime& rt, const Value& s, const Bound&) { return all_chars(rt, s, false, is_space); }

@@ -84,7 +84,8 @@ std::optional<double> parse_float(std::string_view text) {
   if (!bare || bare->empty()) return std::nullopt;
   std::string digits = *bare;
   if (digits[0] == '+') digits.erase(0, 1);
-  if (digits.empty() || digits[0] == '+' || digits.find_first_of("(xX") != std::string::npos) return std::nullopt;  // from_chars knows nan(...)
+  if (digits.empty() || digits[0] == '+' || digits.find_first_of("(xX") != std::string::npos)
+    return std::nullopt;  // from_chars knows nan(...)
   double value = 0;
   const auto [end, fault] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
   if (end != digits.data() + digits.size()) return std::nullopt;

@@ -27,7 +27,8 @@ struct MacroObject final : Object {
 };
 
 struct LoopObject final : Object {
-  LoopObject(SeqRef i, const Node* n, Scope* s, int l) : Object(Type::loop, i->depth + 1), items(std::move(i)), node(n), scope(s), level(l) {}
+  LoopObject(SeqRef i, const Node* n, Scope* s, int l)
+      : Object(Type::loop, i->depth + 1), items(std::move(i)), node(n), scope(s), level(l) {}
   SeqRef items;
   const Node* node;  // the loop and the names around it: what loop(items) runs again
   Scope* scope;

@@ -6,7 +6,7 @@
 namespace kl::jinja {
 
 Result<Value> binary(Runtime&, Op op, const Value& a, const Value& b);  // add .. pow
-Result<Value> unary(Op op, const Value& v);                            // neg, pos
+Result<Value> unary(Op op, const Value& v);                             // neg, pos
 Result<bool> compare(Runtime&, Op op, const Value& a, const Value& b);  // eq .. not_in
 Result<bool> equal(Runtime&, const Value& a, const Value& b);
 Result<bool> less(Runtime&, const Value& a, const Value& b);

@@ -6,13 +6,11 @@
 
 namespace kl::jinja {
 
-Result<std::shared_ptr<const Ast>> parse(std::string_view source) {
-  KL_ASSIGN(auto tokens, tokenize(source));
-  return Parser(std::move(tokens)).run();
-}
+Result<std::shared_ptr<const Ast>> parse(std::string_view source) { return Parser(source).run(); }
 
 Result<std::shared_ptr<const Ast>> Parser::run() {
   KL_ASSIGN(ast_->body, statements({}));
+  KL_TRY(lexer_.status());
   KL_TRY(no_unknown(0));
   return std::shared_ptr<const Ast>(ast_);
 }
@@ -43,6 +41,7 @@ Result<std::string> Parser::expect_name() {
   return name;
 }
 Status Parser::fail(const Token& token, const std::string& what, Code code) const {
+  if (!lexer_.status().ok()) return lexer_.status();  // the cause, when tokens ended early
   return error(code, "line %d: %s", token.line, what.c_str());
 }
 Status Parser::check_depth() const {
@@ -65,7 +64,8 @@ Result<const Node*> Parser::finish(Node* node) {
   for (const auto& [name, value] : node->named) grow(value);
   grow(node->star);
   grow(node->star_star);
-  if (node->height > kMaxChain) return error(Code::unsupported, "line %d: an expression of more than %d chained parts", node->line, kMaxChain);
+  if (node->height > kMaxChain)
+    return error(Code::unsupported, "line %d: an expression of more than %d chained parts", node->line, kMaxChain);
   return node;
 }
 

@@ -105,7 +105,8 @@ Result<const Node*> Parser::binary(int level) {
         node = make(tight == kOr ? NodeKind::logic_or : NodeKind::logic_and, line);
         node->items = {left, right};
       } else {
-        const auto* found = std::find_if(kBinary.begin(), kBinary.end(), [&](const BinaryOp& b) { return b.level == tight && now().is_op(b.text); });
+        const auto* found =
+            std::find_if(kBinary.begin(), kBinary.end(), [&](const BinaryOp& b) { return b.level == tight && now().is_op(b.text); });
         if (found == kBinary.end()) break;
         next();
         KL_ASSIGN(const Node* right, binary(tight + 1));
@@ -201,7 +202,8 @@ Result<const Node*> Parser::name_or_constant() {
 Result<const Node*> Parser::primary() {
   const Token& token = now();
   switch (token.kind) {
-    case Tok::name: return name_or_constant();
+    case Tok::name:
+      return name_or_constant();
     case Tok::string: {
       Node* node = make(NodeKind::constant, token.line);
       std::string text;
@@ -216,7 +218,8 @@ Result<const Node*> Parser::primary() {
       next();
       return node;
     }
-    default: break;
+    default:
+      break;
   }
   if (skip_op("(")) {
     KL_ASSIGN(const Node* inner, tuple(true, true));
@@ -423,8 +426,8 @@ Result<const Node*> Parser::test(const Node* input) {
   const Token& after = now();
   if (after.is_op("(")) {
     KL_ASSIGN(args, call_args());
-  } else if ((after.kind == Tok::name && !after.is_name("else") && !after.is_name("or") && !after.is_name("and")) || after.kind == Tok::string ||
-             after.kind == Tok::integer || after.kind == Tok::real || after.is_op("[") || after.is_op("{")) {
+  } else if ((after.kind == Tok::name && !after.is_name("else") && !after.is_name("or") && !after.is_name("and")) ||
+             after.kind == Tok::string || after.kind == Tok::integer || after.kind == Tok::real || after.is_op("[") || after.is_op("{")) {
     if (after.is_name("is")) return fail(after, "tests with 'is' cannot be chained");
     KL_ASSIGN(const Node* argument, primary());
     KL_ASSIGN(argument, postfix(argument));

@@ -13,7 +13,7 @@ namespace kl::jinja {
 
 class Parser {
  public:
-  explicit Parser(std::vector<Token> tokens) : tokens_(std::move(tokens)), ast_(std::make_shared<Ast>()) {}
+  explicit Parser(std::string_view source) : lexer_(source), ast_(std::make_shared<Ast>()) { fill(); }
   Result<std::shared_ptr<const Ast>> run();
 
  private:
@@ -35,9 +35,13 @@ class Parser {
 
   // Tokens.
   const Token& now() const { return tokens_[at_]; }
-  const Token& ahead() const { return tokens_[at_ + 1 < tokens_.size() ? at_ + 1 : at_]; }
+  const Token& ahead() const { return tokens_[at_ + 1]; }
   void next() {
-    if (at_ + 1 < tokens_.size()) ++at_;
+    if (now().kind != Tok::eof) ++at_;
+    fill();
+  }
+  void fill() {  // two tokens to look at
+    while (tokens_.size() < at_ + 2) lexer_.more(tokens_);
   }
   bool skip_op(std::string_view op);
   bool skip_name(std::string_view name);
@@ -54,8 +58,8 @@ class Parser {
   int symbol(const std::string& name);
 
   // Statements (parser_stmt.cpp).
-  Result<Body> statements(Ends ends);  // up to a tag of one of these names; that tag's name is now()
-  Result<Body> block_body(Ends ends);  // the end of the opening tag, then statements
+  Result<Body> statements(Ends ends);              // up to a tag of one of these names; that tag's name is now()
+  Result<Body> block_body(Ends ends);              // the end of the opening tag, then statements
   Result<Body> closed_body(std::string_view end);  // block_body and its end tag's name
   Result<Body> inner_body(std::string_view end);   // closed_body of a scope of its own
   Result<Body> frame_body(std::string_view end);   // inner_body of a macro-like frame: no loop to break out of
@@ -94,13 +98,15 @@ class Parser {
   void attach(Node* node, const Node* first, CallArgs args);
   void note_special_name(const std::string& name);
 
-  std::vector<Token> tokens_;
+  Lexer lexer_;
+  std::deque<Token> tokens_;
   size_t at_ = 0;
   std::shared_ptr<Ast> ast_;
   int depth_ = 0;
   int loops_ = 0;      // of this frame: what break leaves
   int all_loops_ = 0;  // of the template: where `loop` may not be assigned
-  std::vector<Status> unknown_;  // filters and tests without a table entry: an error now, unless their statement or expression turns out to be conditional
+  std::vector<Status>
+      unknown_;  // filters and tests without a table entry: an error now, unless their statement or expression turns out to be conditional
   std::vector<Node*> frames_;  // macros and call blocks being parsed
 };
 

@@ -290,7 +290,8 @@ Result<const Node*> Parser::block_statement() {
   Node* node = make(NodeKind::block, now().line);
   next();
   KL_ASSIGN(const std::string name, expect_name());
-  if (now().kind == Tok::name) return fail(now(), "a block that is '" + now().text + "' is not supported in chat templates", Code::unsupported);
+  if (now().kind == Tok::name)
+    return fail(now(), "a block that is '" + now().text + "' is not supported in chat templates", Code::unsupported);
   KL_ASSIGN(node->body, frame_body("endblock"));
   skip_name(name);
   return node;

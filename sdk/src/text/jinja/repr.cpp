@@ -70,12 +70,19 @@ Status repr_dict(Runtime& rt, const Dict& dict, StrBuilder& out) {
 
 Status repr_seq(Runtime& rt, const Sequence& seq, StrBuilder& out) {
   switch (seq.kind) {
-    case SeqKind::list: return repr_items(rt, seq, "[", "]", out);
-    case SeqKind::tuple: return repr_items(rt, seq, "(", seq.items.size() == 1 ? ",)" : ")", out);
-    case SeqKind::keys: return repr_items(rt, seq, "dict_keys([", "])", out);
-    case SeqKind::values: return repr_items(rt, seq, "dict_values([", "])", out);
-    case SeqKind::items: return repr_items(rt, seq, "dict_items([", "])", out);
-    case SeqKind::iterator: out.literal("<generator object>"); return {};
+    case SeqKind::list:
+      return repr_items(rt, seq, "[", "]", out);
+    case SeqKind::tuple:
+      return repr_items(rt, seq, "(", seq.items.size() == 1 ? ",)" : ")", out);
+    case SeqKind::keys:
+      return repr_items(rt, seq, "dict_keys([", "])", out);
+    case SeqKind::values:
+      return repr_items(rt, seq, "dict_values([", "])", out);
+    case SeqKind::items:
+      return repr_items(rt, seq, "dict_items([", "])", out);
+    case SeqKind::iterator:
+      out.literal("<generator object>");
+      return {};
     case SeqKind::range:
       out.literal("range(" + std::to_string(seq.start) + ", " + std::to_string(seq.stop));
       if (seq.step != 1) out.literal(", " + std::to_string(seq.step));
@@ -87,7 +94,9 @@ Status repr_seq(Runtime& rt, const Sequence& seq, StrBuilder& out) {
 
 void repr_object(const Object& object, StrBuilder& out) {
   switch (object.type) {
-    case Object::Type::function: out.literal(format("<function %s>", static_cast<const FunctionObject&>(object).entry->name)); return;
+    case Object::Type::function:
+      out.literal(format("<function %s>", static_cast<const FunctionObject&>(object).entry->name));
+      return;
     case Object::Type::method: {
       const auto& method = static_cast<const MethodObject&>(object);
       out.literal(format("<built-in method %s of %s object>", method.entry->name, method.self.type_name()));
@@ -103,8 +112,12 @@ void repr_object(const Object& object, StrBuilder& out) {
       out.literal(format("<LoopContext %zu/%zu>", loop.index + 1, loop.items->items.size()));
       return;
     }
-    case Object::Type::cycler: out.literal("<Cycler>"); return;
-    case Object::Type::joiner: out.literal("<Joiner>"); return;
+    case Object::Type::cycler:
+      out.literal("<Cycler>");
+      return;
+    case Object::Type::joiner:
+      out.literal("<Joiner>");
+      return;
   }
 }
 
@@ -141,17 +154,29 @@ std::string float_repr(double d) {
 Status Runtime::repr(const Value& value, StrBuilder& out) {
   KL_TRY(tick());
   switch (value.kind()) {
-    case Kind::undefined: out.literal("Undefined"); return {};
-    case Kind::none: out.literal("None"); return {};
-    case Kind::boolean: out.literal(value.as_bool() ? "True" : "False"); return {};
-    case Kind::integer: out.literal(std::to_string(value.as_integer())); return {};
-    case Kind::real: out.literal(float_repr(value.as_real())); return {};
+    case Kind::undefined:
+      out.literal("Undefined");
+      return {};
+    case Kind::none:
+      out.literal("None");
+      return {};
+    case Kind::boolean:
+      out.literal(value.as_bool() ? "True" : "False");
+      return {};
+    case Kind::integer:
+      out.literal(std::to_string(value.as_integer()));
+      return {};
+    case Kind::real:
+      out.literal(float_repr(value.as_real()));
+      return {};
     case Kind::string:
       KL_TRY(tick_bytes(value.str().size()));
       repr_str(value.str(), out);
       return {};
-    case Kind::sequence: return repr_seq(*this, value.seq(), out);
-    case Kind::dict: return repr_dict(*this, value.dict(), out);
+    case Kind::sequence:
+      return repr_seq(*this, value.seq(), out);
+    case Kind::dict:
+      return repr_dict(*this, value.dict(), out);
     case Kind::space: {
       if (++repr_depth_ > kMaxValueDepth) return error(Code::unsupported, "a namespace that contains itself cannot be printed");
       out.literal("<Namespace ");
@@ -160,7 +185,9 @@ Status Runtime::repr(const Value& value, StrBuilder& out) {
       out.literal(">");
       return printed;
     }
-    case Kind::object: repr_object(value.object(), out); return {};
+    case Kind::object:
+      repr_object(value.object(), out);
+      return {};
   }
   return {};
 }

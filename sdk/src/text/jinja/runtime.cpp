@@ -89,7 +89,8 @@ Result<Value> Runtime::range(int64_t start, int64_t stop, int64_t step) {
                            : (start > stop ? static_cast<uint64_t>(start) - static_cast<uint64_t>(stop) : 0);
   const uint64_t stride = up ? static_cast<uint64_t>(step) : 0 - static_cast<uint64_t>(step);
   const uint64_t count = span / stride + (span % stride != 0 ? 1 : 0);
-  if (count > static_cast<uint64_t>(kMaxRange)) return error(Code::unsupported, "range() of more than %s items", with_commas(kMaxRange).c_str());
+  if (count > static_cast<uint64_t>(kMaxRange))
+    return error(Code::unsupported, "range() of more than %s items", with_commas(kMaxRange).c_str());
   KL_TRY(tick(count / 8));
   auto made = std::make_shared<Sequence>();
   made->kind = SeqKind::range;
@@ -151,7 +152,8 @@ Result<SeqRef> Runtime::items(const Value& value) {
     return made->seq_ref();
   };
   switch (value.kind()) {
-    case Kind::undefined: return held(list({}));
+    case Kind::undefined:
+      return held(list({}));
     case Kind::sequence: {
       const Sequence& seq = value.seq();
       if (seq.kind != SeqKind::iterator || seq.next == 0) {
@@ -184,7 +186,8 @@ Result<SeqRef> Runtime::items(const Value& value) {
       }
       return held(list(std::move(characters)));
     }
-    default: return error(Code::invalid_argument, "'%s' object is not iterable", value.type_name());
+    default:
+      return error(Code::invalid_argument, "'%s' object is not iterable", value.type_name());
   }
 }
 

@@ -15,8 +15,14 @@
 namespace kl::jinja {
 
 struct Args {
+  struct Named {
+    Named(std::string n, Value v, bool t = true) : first(std::move(n)), second(std::move(v)), trusted(t) {}
+    std::string first;
+    Value second;
+    bool trusted;  // of the name: **kwargs may bring names from content
+  };
   std::vector<Value> plain;
-  std::vector<std::pair<std::string, Value>> named;
+  std::vector<Named> named;
 };
 
 class Runtime {

@@ -29,6 +29,12 @@ bool Str::trusted_at(size_t byte) const {
   return trusted;
 }
 
+bool Str::trusted(size_t begin, size_t end) const {
+  bool all = true;
+  each_run(begin, end, [&](std::string_view, bool t) { all = all && t; });
+  return all;
+}
+
 bool StrBuilder::room(size_t bytes) {
   if (!overflow_ && bytes <= limit_ - text_.size()) return true;
   overflow_ = true;
@@ -58,10 +64,20 @@ void StrBuilder::repeat(std::string_view piece, size_t times, bool trusted) {
     overflow_ = true;
     return;
   }
+  if (piece.size() == 1) return append(std::string(times, piece[0]), trusted);
   std::string all;
   all.reserve(piece.size() * times);
   for (size_t i = 0; i < times; ++i) all += piece;
   append(all, trusted);
+}
+
+void StrBuilder::repeat(const Str& piece, size_t times) {
+  if (piece.empty() || times == 0) return;
+  size_t runs = 0;
+  bool trust = true;
+  piece.each_run(0, piece.size(), [&](std::string_view, bool trusted) { ++runs, trust = trusted; });
+  if (runs == 1) return repeat(piece.text(), times, trust);
+  for (size_t i = 0; i < times && !overflow_; ++i) append(piece);
 }
 
 Str StrBuilder::take(bool markup) { return Str(std::move(text_), trusted_, std::move(runs_), markup); }

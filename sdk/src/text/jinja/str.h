@@ -51,6 +51,8 @@ class Str {
     }
   }
   bool trusted_at(size_t byte) const;
+  bool trusted() const { return trusted(0, size()); }  // every byte of it
+  bool trusted(size_t begin, size_t end) const;
 
  private:
   std::string text_;
@@ -71,11 +73,13 @@ class StrBuilder {
   void append(const Str& from) { append(from, 0, from.size()); }
   void append(const Str& from, size_t begin, size_t end);
   void repeat(std::string_view piece, size_t times, bool trusted);
+  void repeat(const Str& piece, size_t times);
   void literal(std::string_view piece) { append(piece, true); }
 
   size_t size() const { return text_.size(); }
   std::string_view text() const { return text_; }
   bool overflow() const { return overflow_; }
+  void set_overflow() { overflow_ = true; }
   size_t limit() const { return limit_; }
   Str take(bool markup = false);
 

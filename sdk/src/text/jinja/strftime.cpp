@@ -59,14 +59,16 @@ std::string padded(int value, int width, char pad, char flag) {
 Result<CivilTime> parse_time(std::string_view iso) {
   CivilTime t;
   size_t pos = 0;
-  bool ok = number(iso, pos, 4, t.year) && one_of(iso, pos, "-") && number(iso, pos, 2, t.month) && one_of(iso, pos, "-") && number(iso, pos, 2, t.day);
+  bool ok = number(iso, pos, 4, t.year) && one_of(iso, pos, "-") && number(iso, pos, 2, t.month) && one_of(iso, pos, "-") &&
+            number(iso, pos, 2, t.day);
   if (ok && pos < iso.size()) {
     ok = one_of(iso, pos, "T ") && number(iso, pos, 2, t.hour) && one_of(iso, pos, ":") && number(iso, pos, 2, t.minute);
     if (ok && one_of(iso, pos, ":")) ok = number(iso, pos, 2, t.second);
     if (ok) one_of(iso, pos, "Z");
   }
   if (!ok || pos != iso.size() || !valid(t)) {
-    return error(Code::invalid_argument, "expected a time such as 2024-07-26T09:05:00, got '%.*s'", static_cast<int>(iso.size()), iso.data());
+    return error(Code::invalid_argument, "expected a time such as 2024-07-26T09:05:00, got '%.*s'", static_cast<int>(iso.size()),
+                 iso.data());
   }
   return t;
 }
@@ -89,45 +91,113 @@ Result<std::string> strftime(const CivilTime& time, std::string_view format) {
       return {};
     };
     switch (c) {
-      case 'Y': piece = std::to_string(time.year); break;
-      case 'C': piece = padded(time.year / 100, 2, '0', flag); break;
-      case 'y': piece = padded(time.year % 100, 2, '0', flag); break;
-      case 'm': piece = padded(time.month, 2, '0', flag); break;
-      case 'd': piece = padded(time.day, 2, '0', flag); break;
-      case 'e': piece = padded(time.day, 2, ' ', flag); break;
-      case 'H': piece = padded(time.hour, 2, '0', flag); break;
-      case 'k': piece = padded(time.hour, 2, ' ', flag); break;
-      case 'I': piece = padded(hour12, 2, '0', flag); break;
-      case 'l': piece = padded(hour12, 2, ' ', flag); break;
-      case 'M': piece = padded(time.minute, 2, '0', flag); break;
-      case 'S': piece = padded(time.second, 2, '0', flag); break;
-      case 'f': piece = "000000"; break;  // microseconds (Python)
-      case 'j': piece = padded(year_day(time), 3, '0', flag); break;
-      case 'B': piece = kMonths[static_cast<size_t>(time.month - 1)]; break;
+      case 'Y':
+        piece = std::to_string(time.year);
+        break;
+      case 'C':
+        piece = padded(time.year / 100, 2, '0', flag);
+        break;
+      case 'y':
+        piece = padded(time.year % 100, 2, '0', flag);
+        break;
+      case 'm':
+        piece = padded(time.month, 2, '0', flag);
+        break;
+      case 'd':
+        piece = padded(time.day, 2, '0', flag);
+        break;
+      case 'e':
+        piece = padded(time.day, 2, ' ', flag);
+        break;
+      case 'H':
+        piece = padded(time.hour, 2, '0', flag);
+        break;
+      case 'k':
+        piece = padded(time.hour, 2, ' ', flag);
+        break;
+      case 'I':
+        piece = padded(hour12, 2, '0', flag);
+        break;
+      case 'l':
+        piece = padded(hour12, 2, ' ', flag);
+        break;
+      case 'M':
+        piece = padded(time.minute, 2, '0', flag);
+        break;
+      case 'S':
+        piece = padded(time.second, 2, '0', flag);
+        break;
+      case 'f':
+        piece = "000000";
+        break;  // microseconds (Python)
+      case 'j':
+        piece = padded(year_day(time), 3, '0', flag);
+        break;
+      case 'B':
+        piece = kMonths[static_cast<size_t>(time.month - 1)];
+        break;
       case 'b':
-      case 'h': piece = std::string(kMonths[static_cast<size_t>(time.month - 1)]).substr(0, 3); break;
-      case 'A': piece = kDays[static_cast<size_t>(week_day(time))]; break;
-      case 'a': piece = std::string(kDays[static_cast<size_t>(week_day(time))]).substr(0, 3); break;
-      case 'w': piece = std::to_string(week_day(time)); break;
-      case 'u': piece = std::to_string(week_day(time) == 0 ? 7 : week_day(time)); break;
-      case 'U': piece = padded((year_day(time) + 6 - week_day(time)) / 7, 2, '0', flag); break;
-      case 'W': piece = padded((year_day(time) + 6 - (week_day(time) + 6) % 7) / 7, 2, '0', flag); break;
-      case 'p': piece = time.hour < 12 ? "AM" : "PM"; break;
-      case 'P': piece = time.hour < 12 ? "am" : "pm"; break;
+      case 'h':
+        piece = std::string(kMonths[static_cast<size_t>(time.month - 1)]).substr(0, 3);
+        break;
+      case 'A':
+        piece = kDays[static_cast<size_t>(week_day(time))];
+        break;
+      case 'a':
+        piece = std::string(kDays[static_cast<size_t>(week_day(time))]).substr(0, 3);
+        break;
+      case 'w':
+        piece = std::to_string(week_day(time));
+        break;
+      case 'u':
+        piece = std::to_string(week_day(time) == 0 ? 7 : week_day(time));
+        break;
+      case 'U':
+        piece = padded((year_day(time) + 6 - week_day(time)) / 7, 2, '0', flag);
+        break;
+      case 'W':
+        piece = padded((year_day(time) + 6 - (week_day(time) + 6) % 7) / 7, 2, '0', flag);
+        break;
+      case 'p':
+        piece = time.hour < 12 ? "AM" : "PM";
+        break;
+      case 'P':
+        piece = time.hour < 12 ? "am" : "pm";
+        break;
       case 'D':
-      case 'x': KL_TRY(again("%m/%d/%y")); break;
-      case 'F': KL_TRY(again("%Y-%m-%d")); break;
-      case 'R': KL_TRY(again("%H:%M")); break;
+      case 'x':
+        KL_TRY(again("%m/%d/%y"));
+        break;
+      case 'F':
+        KL_TRY(again("%Y-%m-%d"));
+        break;
+      case 'R':
+        KL_TRY(again("%H:%M"));
+        break;
       case 'T':
-      case 'X': KL_TRY(again("%H:%M:%S")); break;
-      case 'r': KL_TRY(again("%I:%M:%S %p")); break;
-      case 'c': KL_TRY(again("%a %b %e %H:%M:%S %Y")); break;
+      case 'X':
+        KL_TRY(again("%H:%M:%S"));
+        break;
+      case 'r':
+        KL_TRY(again("%I:%M:%S %p"));
+        break;
+      case 'c':
+        KL_TRY(again("%a %b %e %H:%M:%S %Y"));
+        break;
       case 'Z':
-      case 'z': break;  // a naive time has no zone
-      case 'n': piece = "\n"; break;
-      case 't': piece = "\t"; break;
-      case '%': piece = "%"; break;
-      default: return error(Code::unsupported, "strftime: the conversion %%%c is not supported", c);
+      case 'z':
+        break;  // a naive time has no zone
+      case 'n':
+        piece = "\n";
+        break;
+      case 't':
+        piece = "\t";
+        break;
+      case '%':
+        piece = "%";
+        break;
+      default:
+        return error(Code::unsupported, "strftime: the conversion %%%c is not supported", c);
     }
     if (flag == '^') {
       for (char& letter : piece) letter = static_cast<char>(std::toupper(static_cast<unsigned char>(letter)));

@@ -28,7 +28,7 @@ Result<Bound> bind_args(const char* callee, const Parameters& parameters, const 
     return error(Code::invalid_argument, "%s() takes at most %zu arguments, got %zu", callee, count, args.plain.size());
   }
   for (size_t i = 0; i < args.plain.size(); ++i) bound.at[i] = &args.plain[i];
-  for (const auto& [name, value] : args.named) {
+  for (const auto& [name, value, trusted] : args.named) {
     size_t i = 0;
     while (i < count && bare(parameters[i]) != name) ++i;
     if (i == count) return error(Code::invalid_argument, "%s() got an unexpected keyword argument '%s'", callee, name.c_str());
@@ -36,7 +36,8 @@ Result<Bound> bind_args(const char* callee, const Parameters& parameters, const 
     bound.at[i] = &value;
   }
   for (size_t i = 0; i < count; ++i) {
-    if (!bound.at[i] && parameters[i][0] != '?') return error(Code::invalid_argument, "%s() needs the argument '%s'", callee, parameters[i]);
+    if (!bound.at[i] && parameters[i][0] != '?')
+      return error(Code::invalid_argument, "%s() needs the argument '%s'", callee, parameters[i]);
   }
   return bound;
 }

@@ -159,16 +159,16 @@ Result<Value> join(Runtime& rt, const Value& separator, const std::vector<Value>
   return rt.text(std::move(out), between.markup());
 }
 
-Result<Value> center(Runtime& rt, const Value& string, int64_t width, std::string_view fill) {
+Result<Value> center(Runtime& rt, const Value& string, int64_t width, const Str& fill) {
   const Str& s = string.str();
   const auto length = static_cast<int64_t>(s.length());
   if (width <= length) return string;
   const auto pad = static_cast<uint64_t>(width - length);
   const uint64_t left = pad / 2 + (pad & static_cast<uint64_t>(width) & 1);  // Python's rounding
   StrBuilder out = rt.builder();
-  out.repeat(fill, left, true);
+  out.repeat(fill, left);
   out.append(s);
-  out.repeat(fill, pad - left, true);
+  out.repeat(fill, pad - left);
   return rt.text(std::move(out), s.markup());
 }
 

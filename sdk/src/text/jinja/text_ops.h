@@ -22,7 +22,7 @@ struct Line {
 std::vector<Line> split_lines(std::string_view text);
 // separator.join(items): every item must be a string.
 Result<Value> join(Runtime&, const Value& separator, const std::vector<Value>& items);
-// Filled with spaces on both sides as str.center does.
-Result<Value> center(Runtime&, const Value& string, int64_t width, std::string_view fill);
+// Filled on both sides as str.center does.
+Result<Value> center(Runtime&, const Value& string, int64_t width, const Str& fill);
 
 }  // namespace kl::jinja

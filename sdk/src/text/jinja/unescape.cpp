@@ -15,7 +15,8 @@ Result<char32_t> hex(std::string_view literal, size_t& pos, size_t digits, char 
     return error(Code::invalid_argument, "the escape \\%c needs %zu hexadecimal digits", letter, digits);
   }
   if (code > 0x10FFFF) return error(Code::invalid_argument, "the escape \\%c names no Unicode character", letter);
-  if (code >= 0xD800 && code <= 0xDFFF) return error(Code::unsupported, "the escape \\%c names a surrogate, which no UTF-8 text holds", letter);
+  if (code >= 0xD800 && code <= 0xDFFF)
+    return error(Code::unsupported, "the escape \\%c names a surrogate, which no UTF-8 text holds", letter);
   pos += digits;
   return static_cast<char32_t>(code);
 }
@@ -33,17 +34,34 @@ Result<std::string> unescape(std::string_view literal) {
     const size_t at = ++pos;
     const char c = literal[pos++];
     switch (c) {
-      case '\n': break;
+      case '\n':
+        break;
       case '\\':
       case '\'':
-      case '"': out += c; break;
-      case 'a': out += '\a'; break;
-      case 'b': out += '\b'; break;
-      case 'f': out += '\f'; break;
-      case 'n': out += '\n'; break;
-      case 'r': out += '\r'; break;
-      case 't': out += '\t'; break;
-      case 'v': out += '\v'; break;
+      case '"':
+        out += c;
+        break;
+      case 'a':
+        out += '\a';
+        break;
+      case 'b':
+        out += '\b';
+        break;
+      case 'f':
+        out += '\f';
+        break;
+      case 'n':
+        out += '\n';
+        break;
+      case 'r':
+        out += '\r';
+        break;
+      case 't':
+        out += '\t';
+        break;
+      case 'v':
+        out += '\v';
+        break;
       case 'x':
       case 'u':
       case 'U': {
@@ -51,7 +69,8 @@ Result<std::string> unescape(std::string_view literal) {
         encode(code, out);
         break;
       }
-      case 'N': return error(Code::unsupported, "the escape \\N{...} is not supported");
+      case 'N':
+        return error(Code::unsupported, "the escape \\N{...} is not supported");
       default:
         if (c >= '0' && c <= '7') {
           char32_t code = static_cast<char32_t>(c - '0');
@@ -67,7 +86,8 @@ Result<std::string> unescape(std::string_view literal) {
           pos = at;
           const char32_t code = decode(literal, pos);
           out += code > 0xFFFF ? format("\\U%08x", static_cast<unsigned>(code))
-                               : code > 0xFF ? format("\\u%04x", static_cast<unsigned>(code)) : format("\\x%02x", static_cast<unsigned>(code));
+                 : code > 0xFF ? format("\\u%04x", static_cast<unsigned>(code))
+                               : format("\\x%02x", static_cast<unsigned>(code));
         }
     }
   }

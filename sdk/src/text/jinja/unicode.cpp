@@ -59,11 +59,16 @@ char32_t decode(std::string_view text, size_t& pos) {
   const size_t p = pos;
   pos += n == 0 ? 1 : n;
   switch (n) {
-    case 1: return at(p);
-    case 2: return ((at(p) & 0x1F) << 6) | (at(p + 1) & 0x3F);
-    case 3: return ((at(p) & 0x0F) << 12) | ((at(p + 1) & 0x3F) << 6) | (at(p + 2) & 0x3F);
-    case 4: return ((at(p) & 0x07) << 18) | ((at(p + 1) & 0x3F) << 12) | ((at(p + 2) & 0x3F) << 6) | (at(p + 3) & 0x3F);
-    default: return 0xFFFD;
+    case 1:
+      return at(p);
+    case 2:
+      return ((at(p) & 0x1F) << 6) | (at(p + 1) & 0x3F);
+    case 3:
+      return ((at(p) & 0x0F) << 12) | ((at(p + 1) & 0x3F) << 6) | (at(p + 2) & 0x3F);
+    case 4:
+      return ((at(p) & 0x07) << 18) | ((at(p + 1) & 0x3F) << 12) | ((at(p + 2) & 0x3F) << 6) | (at(p + 3) & 0x3F);
+    default:
+      return 0xFFFD;
   }
 }
 
@@ -110,8 +115,8 @@ size_t count_chars(std::string_view text) {
 
 bool is_space(char32_t c) {
   if (c < 0x80) return c == ' ' || (c >= 9 && c <= 13) || (c >= 28 && c <= 31);
-  return c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F || c == 0x205F ||
-         c == 0x3000;
+  return c == 0x85 || c == 0xA0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200A) || c == 0x2028 || c == 0x2029 || c == 0x202F ||
+         c == 0x205F || c == 0x3000;
 }
 
 bool is_printable(char32_t c) {
@@ -124,8 +129,10 @@ bool is_printable(char32_t c) {
     case UTF8PROC_CATEGORY_CN:
     case UTF8PROC_CATEGORY_ZL:
     case UTF8PROC_CATEGORY_ZP:
-    case UTF8PROC_CATEGORY_ZS: return false;
-    default: return true;
+    case UTF8PROC_CATEGORY_ZS:
+      return false;
+    default:
+      return true;
   }
 }
 
@@ -147,7 +154,8 @@ bool is_numeric(char32_t c) {
 }
 bool is_upper(char32_t c) { return c < 0x80 ? c >= 'A' && c <= 'Z' : category(c) == UTF8PROC_CATEGORY_LU; }
 bool is_lower(char32_t c) {
-  return c < 0x80 ? c >= 'a' && c <= 'z' : category(c) == UTF8PROC_CATEGORY_LL || c == 0xAA || c == 0xBA;  // the ordinals are lower case in Unicode
+  return c < 0x80 ? c >= 'a' && c <= 'z'
+                  : category(c) == UTF8PROC_CATEGORY_LL || c == 0xAA || c == 0xBA;  // the ordinals are lower case in Unicode
 }
 bool is_cased(char32_t c) { return is_upper(c) || is_lower(c) || (c >= 0x80 && category(c) == UTF8PROC_CATEGORY_LT); }
 

@@ -22,7 +22,7 @@ bool is_printable(char32_t c);  // what repr() shows unescaped
 bool is_alpha(char32_t c);
 bool is_decimal(char32_t c);
 bool is_numeric(char32_t c);
-int digit_value(char32_t c);     // 0 to 9 of a decimal digit of any script, else -1
+int digit_value(char32_t c);  // 0 to 9 of a decimal digit of any script, else -1
 bool is_upper(char32_t c);
 bool is_lower(char32_t c);
 bool is_cased(char32_t c);

@@ -15,19 +15,23 @@ uint64_t text_hash(std::string_view text) { return std::hash<std::string_view>{}
 uint64_t scalar_hash(const Value& v) {
   switch (v.kind()) {
     case Kind::boolean:
-    case Kind::integer: return static_cast<uint64_t>(v.as_integer()) * 0x9E3779B97F4A7C15u;
+    case Kind::integer:
+      return static_cast<uint64_t>(v.as_integer()) * 0x9E3779B97F4A7C15u;
     case Kind::real: {
       const double d = v.as_real();
       if (d >= -9.2e18 && d <= 9.2e18 && std::trunc(d) == d) return static_cast<uint64_t>(static_cast<int64_t>(d)) * 0x9E3779B97F4A7C15u;
       return std::bit_cast<uint64_t>(d) * 0xC2B2AE3D27D4EB4Fu;
     }
-    case Kind::string: return text_hash(v.str().text());
-    default: return 7 + static_cast<uint64_t>(v.kind());
+    case Kind::string:
+      return text_hash(v.str().text());
+    default:
+      return 7 + static_cast<uint64_t>(v.kind());
   }
 }
 
 bool scalar_same(const Value& a, const Value& b) {
-  if (a.is_number() && b.is_number()) return a.is_integral() && b.is_integral() ? a.as_integer() == b.as_integer() : a.as_real() == b.as_real();
+  if (a.is_number() && b.is_number())
+    return a.is_integral() && b.is_integral() ? a.as_integer() == b.as_integer() : a.as_real() == b.as_real();
   if (a.kind() != b.kind()) return false;
   if (a.is_string()) return a.str_ref() == b.str_ref() || a.str().text() == b.str().text();
   return a.same(b);
@@ -59,15 +63,24 @@ bool Value::same(const Value& other) const {
   if (kind() != other.kind()) return false;
   switch (kind()) {
     case Kind::undefined:
-    case Kind::none: return true;
-    case Kind::boolean: return as_bool() == other.as_bool();
-    case Kind::integer: return as_integer() == other.as_integer();
-    case Kind::real: return as_real() == other.as_real();
-    case Kind::string: return str_ref() == other.str_ref();
-    case Kind::sequence: return seq_ref() == other.seq_ref();
-    case Kind::dict: return dict_ref() == other.dict_ref();
-    case Kind::space: return space() == other.space();
-    case Kind::object: return object_ref() == other.object_ref();
+    case Kind::none:
+      return true;
+    case Kind::boolean:
+      return as_bool() == other.as_bool();
+    case Kind::integer:
+      return as_integer() == other.as_integer();
+    case Kind::real:
+      return as_real() == other.as_real();
+    case Kind::string:
+      return str_ref() == other.str_ref();
+    case Kind::sequence:
+      return seq_ref() == other.seq_ref();
+    case Kind::dict:
+      return dict_ref() == other.dict_ref();
+    case Kind::space:
+      return space() == other.space();
+    case Kind::object:
+      return object_ref() == other.object_ref();
   }
   return false;
 }
@@ -75,15 +88,23 @@ bool Value::same(const Value& other) const {
 bool Value::truthy() const {
   switch (kind()) {
     case Kind::undefined:
-    case Kind::none: return false;
-    case Kind::boolean: return as_bool();
-    case Kind::integer: return as_integer() != 0;
-    case Kind::real: return as_real() != 0.0;
-    case Kind::string: return !str().empty();
-    case Kind::sequence: return seq().kind == SeqKind::iterator || !seq().items.empty();
-    case Kind::dict: return dict().size() != 0;
+    case Kind::none:
+      return false;
+    case Kind::boolean:
+      return as_bool();
+    case Kind::integer:
+      return as_integer() != 0;
+    case Kind::real:
+      return as_real() != 0.0;
+    case Kind::string:
+      return !str().empty();
+    case Kind::sequence:
+      return seq().kind == SeqKind::iterator || !seq().items.empty();
+    case Kind::dict:
+      return dict().size() != 0;
     case Kind::space:
-    case Kind::object: return true;
+    case Kind::object:
+      return true;
   }
   return false;
 }
@@ -97,18 +118,26 @@ int Value::depth() const {
 
 const char* Value::type_name() const {
   switch (kind()) {
-    case Kind::undefined: return "Undefined";
-    case Kind::none: return "NoneType";
-    case Kind::boolean: return "bool";
-    case Kind::integer: return "int";
-    case Kind::real: return "float";
-    case Kind::string: return str().markup() ? "Markup" : "str";
+    case Kind::undefined:
+      return "Undefined";
+    case Kind::none:
+      return "NoneType";
+    case Kind::boolean:
+      return "bool";
+    case Kind::integer:
+      return "int";
+    case Kind::real:
+      return "float";
+    case Kind::string:
+      return str().markup() ? "Markup" : "str";
     case Kind::sequence: {
       static constexpr const char* kNames[] = {"list", "tuple", "range", "generator", "dict_keys", "dict_values", "dict_items"};
       return kNames[static_cast<size_t>(seq().kind)];
     }
-    case Kind::dict: return "dict";
-    case Kind::space: return "Namespace";
+    case Kind::dict:
+      return "dict";
+    case Kind::space:
+      return "Namespace";
     case Kind::object: {
       static constexpr const char* kNames[] = {"function", "method", "Macro", "LoopContext", "Cycler", "Joiner"};
       return kNames[static_cast<size_t>(object().type)];

@@ -102,17 +102,18 @@ TEST(LinearKernels, StayWithinTheRoundingBoundOfTheDoubleProduct) {
           const auto quantized = oracle::quantize(&c.x[t * k], reads_q8(format) ? k : 0);
           double sum = 0, size = 0;
           for (size_t i = 0; i < k; ++i) {
-            const double in = reads_q8(format) ? static_cast<double>(quantized[i / 32].scale) * quantized[i / 32].q[i % 32]
-                                               : static_cast<double>(c.x[t * k + i]);
+            const size_t g = i / 32;
+            const double in =
+                reads_q8(format) ? static_cast<double>(quantized[g].scale) * quantized[g].q[i % 32] : static_cast<double>(c.x[t * k + i]);
             sum += w[i] * in;
             double part = std::fabs(w[i]);
             if (reads_q8(format)) {
-              const auto g = oracle::weight_group(format, c.canonical.data() + o * row_bytes(format, k), i / 32);
-              part += 2 * std::fabs(static_cast<double>(g.minimum));
+              const auto group = oracle::weight_group(format, c.canonical.data() + o * row_bytes(format, k), g);
+              part += 2 * std::fabs(static_cast<double>(group.minimum));
             }
             size += part * std::fabs(in);
           }
-          const double fmas = reads_q8(format) ? 2.0 * static_cast<double>(k) / 32 : static_cast<double>(k);
+          const double fmas = static_cast<double>(k) * (reads_q8(format) ? 2.0 / 32 : 1.0);
           ASSERT_LE(std::fabs(y[t * c.n + o] - sum), (fmas + 4) * 0x1p-24 * size + 1e-30) << name(format) << " " << name(isa);
         }
       }
@@ -140,7 +141,7 @@ TEST(LinearKernels, ARowAloneHasTheBitsItHasAmongOthers) {
         }
         a.rows = 1;
         kernel.linear(a, 0, 2, 0, 1);
-        EXPECT_EQ(std::memcmp(alone.data(), &all[t * many.n], 4 * many.n), 0) << name(format) << " " << name(isa) << " row " << t;
+        EXPECT_TRUE(oracle::same_bits(alone.data(), &all[t * many.n], many.n)) << name(format) << " " << name(isa) << " row " << t;
       }
     }
   }
@@ -176,7 +177,7 @@ TEST(LinearKernels, ExtremeCodesDoNotSaturate) {
         const bool scale = format == Format::q6_k ? in >= 208 : format == Format::mxfp4 ? in < 1 : in < 4;
         if (!scale) c.canonical[i] = static_cast<std::byte>(fill);
       }
-      for (size_t i = 0; i < c.x.size(); ++i) c.x[i] = (i / c.k) % 2 == 0 ? 2.5f : i % 3 == 0 ? -2.5f : 2.5f;
+      for (size_t i = 0; i < c.x.size(); ++i) c.x[i] = (i / c.k) % 2 != 0 && i % 3 == 0 ? -2.5f : 2.5f;
       ASSERT_TRUE(pack_weights(format, c.n, c.k, c.canonical, {c.packed.data(), packed_bytes(format, c.n, c.k)}).ok());
       for (const Isa isa : oracle::isas()) {
         const std::vector<float> y = run(c, isa);

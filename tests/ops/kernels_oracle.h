@@ -1,6 +1,7 @@
 // Scalar oracles for the CPU kernels, written from the definitions in isa/kernels.h and linear_q8.h: the same arithmetic in the same order, without
 // any layout. Kernels must equal them bit for bit.
 #pragma once
+#include <bit>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -207,6 +208,12 @@ inline std::vector<std::byte> random_rows(Format format, size_t n, size_t k, Ran
   return rows;
 }
 
-inline bool same_bits(float a, float b) { return std::memcmp(&a, &b, 4) == 0; }
+inline bool same_bits(float a, float b) { return std::bit_cast<uint32_t>(a) == std::bit_cast<uint32_t>(b); }
+inline bool same_bits(const float* a, const float* b, size_t count) {
+  for (size_t i = 0; i < count; ++i) {
+    if (!same_bits(a[i], b[i])) return false;
+  }
+  return true;
+}
 
 }  // namespace kl::cpu::oracle

@@ -34,17 +34,24 @@ std::unique_ptr<std::byte, Free> allocate(size_t bytes) {
   return memory;
 }
 
-// Best of the rounds that fit `seconds` (at least 3): all threads start together, the round ends with the last; work(t) returns what thread t did.
+// Best of the rounds that fit `seconds` (at least 3), where a round lasts from the first thread's start to the last one's end by their own clocks (a
+// caller that wakes late must not make the round look short). work(t) returns what thread t did.
 Result<double> best_rate(unsigned threads, double seconds, const std::function<uint64_t(unsigned)>& work) {
   std::barrier<> gate(static_cast<ptrdiff_t>(threads) + 1);
   std::atomic<uint64_t> done{0};
   std::atomic<bool> stop{false};
+  struct alignas(64) Span {
+    Clock::time_point start, end;
+  };
+  std::vector<Span> spans(threads);
   std::vector<std::thread> team;
   const auto body = [&](unsigned t) {
     for (;;) {
       gate.arrive_and_wait();
       if (stop) return;
+      spans[t].start = Clock::now();
       done += work(t);
+      spans[t].end = Clock::now();
       gate.arrive_and_wait();
     }
   };
@@ -63,9 +70,13 @@ Result<double> best_rate(unsigned threads, double seconds, const std::function<u
   for (int round = 0; failed.ok() && (round < 3 || Clock::now() < end); ++round) {
     done = 0;
     gate.arrive_and_wait();
-    const Clock::time_point start = Clock::now();
     gate.arrive_and_wait();
-    const double rate = static_cast<double>(done.load()) / std::chrono::duration<double>(Clock::now() - start).count();
+    Span all = spans[0];
+    for (const Span& span : spans) {
+      if (span.start < all.start) all.start = span.start;
+      if (span.end > all.end) all.end = span.end;
+    }
+    const double rate = static_cast<double>(done.load()) / std::chrono::duration<double>(all.end - all.start).count();
     if (rate > best) best = rate;
   }
   stop = true;

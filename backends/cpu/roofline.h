@@ -21,7 +21,7 @@ struct RooflineOptions {
 };
 
 // Runs `threads` threads of its own (1 or more) for about 3 * seconds and keeps the best of short runs, so that a neighbour's burst does not count.
-// Errors: invalid_argument (threads 0, isa not available, bytes below 1 MiB a thread), out_of_memory. Thread-safe, but two at once measure each other.
+// Errors: invalid_argument (threads 0, isa not available, bytes below 2 MiB a thread), out_of_memory. Thread-safe, but two at once measure each other.
 Result<Roofline> measure_roofline(Isa isa, unsigned threads, const RooflineOptions& options = {});
 
 }  // namespace kl::cpu

@@ -1,5 +1,6 @@
 // The CPU device's kernels: rows ordered best first. A row's predicate and its launcher stand in the same file (ops/<op>.cpp, reference/<op>.cpp).
 #pragma once
+#include <algorithm>
 #include <span>
 
 #include "backend/device.h"
@@ -44,6 +45,8 @@ struct BindContext {
   // The step's shared tables, created at the first use of their kind.
   Result<const StepRope*> rope(const RopeSpec& spec) const;
   const StepSplit* split(KvRef ref, uint32_t heads, uint32_t window) const;
+  // Bytes that each running task of this recording may use at StepState::scratch + thread * scratch_stride; the largest request counts.
+  void need_thread_scratch(size_t bytes) const { state.scratch_stride = std::max(state.scratch_stride, round_up(bytes, 64)); }
   bool per_output(Value v) const { return plan.program.info(v).rows == Rows::outputs; }
 };
 

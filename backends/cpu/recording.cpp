@@ -142,16 +142,6 @@ Result<std::unique_ptr<Recording>> record_plan(const Plan& plan, const Bindings&
   StepState& state = recording->state_;
   state.params = StepParams(bindings.step_params->host(), plan.config.limits);
   state.threads = threads;
-  for (const PlannedOp& planned : plan.ops) {
-    if (const auto* o = std::get_if<Attention>(&planned.op)) {
-      const KvGroupInfo& g = plan.program.kv_groups[o->cache.group];
-      state.scratch_stride = std::max(state.scratch_stride, round_up(attention_scratch_bytes({plan.config.kv, g.head_size, g.heads}, o->heads), 64));
-    }
-  }
-  if (state.scratch_stride > 0) {
-    KL_ASSIGN(recording->scratch_, allocate_host(state.scratch_stride * threads));
-    state.scratch = recording->scratch_->host();
-  }
   recording->launches_.push_back(make_launch<RopeArgs, rope_run, rope_tasks>(std::make_shared<const RopeArgs>(RopeArgs{&state})));
 
   for (const Segment& segment : plan.segments) {
@@ -169,6 +159,10 @@ Result<std::unique_ptr<Recording>> record_plan(const Plan& plan, const Bindings&
       }
     }
     recording->segment_end_.push_back(static_cast<uint32_t>(recording->launches_.size()));
+  }
+  if (state.scratch_stride > 0) {
+    KL_ASSIGN(recording->scratch_, allocate_host(state.scratch_stride * threads));
+    state.scratch = recording->scratch_->host();
   }
   recording->next_task_ = std::make_unique<std::atomic<uint32_t>[]>(recording->launches_.size());
   return std::unique_ptr<Recording>(std::move(recording));

@@ -141,7 +141,8 @@ class Maker {
 
     for (uint32_t r = 0; r < b_.rows; r += 2) b_.output_rows.push_back(r);
     RunConfig& config = b_.config;
-    config.activations = c_.word("act", "q8") == "q8" ? ActivationFormat::q8 : ActivationFormat::f32;
+    const std::string act = c_.word("act", "q8");
+    config.activations = act == "q8" ? ActivationFormat::q8 : act == "f16" ? ActivationFormat::f16 : ActivationFormat::f32;
     const std::string kv = c_.word("kv", "f16");
     config.kv = kv == "f32" ? KvFormat::f32 : kv == "q8" ? KvFormat::q8 : kv == "q4" ? KvFormat::q4 : KvFormat::f16;
     config.rows = std::max(b_.rows, kMaxRows);

@@ -62,6 +62,7 @@ Status bind(const Op& op, const BindContext& c, std::vector<Launch>& out) {
   a.split = c.split(o.cache, o.heads, o.window);
   a.group = o.cache.group;
   a.partials = reinterpret_cast<float*>(c.scratch());
+  c.need_thread_scratch(attention_scratch_bytes(c.kv_shape(o.cache), o.heads));
   a.attention.q = c.value(o.q);
   a.attention.q_stride = c.width(o.q);
   a.attention.out = c.value(o.out);

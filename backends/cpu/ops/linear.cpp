@@ -25,13 +25,12 @@ Answer support(const Op& op, const SupportContext& c) {
   if (const std::string reason = linear_refusal(c, o.w, q8); !reason.empty()) return Refusal{reason};
   Support s;
   s.kernel = c.isa;
-  s.activations = q8 ? ActivationFormat::q8 : ActivationFormat::f32;
+  s.activations = linear_activations(c, o.w, q8);
   use_linear(c, s, o.w);
   use_vector(s, o.bias);
   use_vector(s, o.gain);
-  const bool prepared = q8 || o.gain.valid();
-  if (prepared) {
-    s.stages.push_back({o.gain.valid() ? (q8 ? "norm+quantize" : "norm") : "quantize"});
+  if (s.activations != ActivationFormat::f32 || o.gain.valid()) {
+    s.stages.push_back({o.gain.valid() ? (q8 ? "norm+quantize" : "norm") : (q8 ? "quantize" : "round")});
     s.scratch_bytes = activation_bytes(c, q8, max_rows(c, c.program.info(o.x).rows == Rows::outputs), c.info(o.w).k);
   }
   s.stages.push_back({"linear"});
@@ -56,8 +55,10 @@ Status bind(const Op& op, const BindContext& c, std::vector<Launch>& out) {
   a.y_stride = a.n;
   a.residual = c.value(o.residual);
   a.residual_stride = a.n;
-  if (q8 || o.gain.valid()) {
+  const ActivationFormat activations = c.planned.support.activations;
+  if (activations != ActivationFormat::f32 || o.gain.valid()) {
     RowStage rows;
+    rows.f16 = activations == ActivationFormat::f16;
     rows.kernels = &c.kernels;
     rows.per_output = per_output;
     rows.is_norm = o.gain.valid();

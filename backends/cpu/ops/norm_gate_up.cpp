@@ -13,7 +13,7 @@ Answer support(const Op& op, const SupportContext& c) {
   }
   Support s;
   s.kernel = c.isa;
-  s.activations = q8 ? ActivationFormat::q8 : ActivationFormat::f32;
+  s.activations = linear_activations(c, o.gate, q8);
   use_linear(c, s, o.gate);
   use_linear(c, s, o.up);
   use_vector(s, o.gain);
@@ -29,6 +29,7 @@ Status bind(const Op& op, const BindContext& c, std::vector<Launch>& out) {
   RowStage rows;
   rows.kernels = &c.kernels;
   rows.is_norm = true;
+  rows.f16 = c.planned.support.activations == ActivationFormat::f16;
   rows.norm.x = c.value(o.x);
   rows.norm.x_stride = c.width(o.x);
   rows.norm.gain = c.vector(o.gain);

@@ -27,7 +27,7 @@ Answer support(const Op& op, const SupportContext& c) {
   }
   Support s;
   s.kernel = c.isa;
-  s.activations = q8 ? ActivationFormat::q8 : ActivationFormat::f32;
+  s.activations = linear_activations(c, o.wq, q8);
   for (const WeightId w : {o.wq, o.wk, o.wv}) use_linear(c, s, w);
   for (const WeightId w : {o.gain, o.bq, o.bk, o.bv, o.q_gain, o.k_gain, o.rope.factors}) use_vector(s, w);
   s.stages = {{q8 ? "norm+quantize" : "norm"}, {"qkv"}, {"heads+rope+cache"}};
@@ -94,6 +94,7 @@ Status bind(const Op& op, const BindContext& c, std::vector<Launch>& out) {
   RowStage rows;
   rows.kernels = &c.kernels;
   rows.is_norm = true;
+  rows.f16 = c.planned.support.activations == ActivationFormat::f16;
   rows.norm.x = c.value(o.x);
   rows.norm.x_stride = c.width(o.x);
   rows.norm.gain = c.vector(o.gain);

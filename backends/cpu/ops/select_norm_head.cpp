@@ -11,7 +11,7 @@ Answer support(const Op& op, const SupportContext& c) {
   if (const std::string reason = linear_refusal(c, o.head, q8); !reason.empty()) return Refusal{reason};
   Support s;
   s.kernel = c.isa;
-  s.activations = q8 ? ActivationFormat::q8 : ActivationFormat::f32;
+  s.activations = linear_activations(c, o.head, q8);
   use_linear(c, s, o.head);
   use_vector(s, o.gain);
   s.stages = {{q8 ? "select+norm+quantize" : "select+norm"}, {"head"}};
@@ -28,6 +28,7 @@ Status bind(const Op& op, const BindContext& c, std::vector<Launch>& out) {
   RowStage rows;
   rows.kernels = &c.kernels;
   rows.is_norm = true;
+  rows.f16 = c.planned.support.activations == ActivationFormat::f16;
   rows.per_output = true;
   rows.selected = reinterpret_cast<float*>(prepared + (q8 ? round_up(q8_bytes(c.plan.config.outputs, k), 64)
                                                           : round_up(size_t{c.plan.config.outputs} * k * sizeof(float), 64)));

@@ -3,14 +3,22 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/half.h"
+
 namespace kl::cpu {
 
 std::string linear_refusal(const SupportContext& c, WeightId w, bool q8) {
   const WeightInfo& i = c.info(w);
-  if (reads_q8(i.format) != q8) return format("weights are %s", kl::name(i.format));
+  if (q8 && !reads_q8(i.format)) return format("weights are %s", kl::name(i.format));
   if (q8 && c.config.activations != ActivationFormat::q8) return format("rounds activations to q8, %s asked for", kl::name(c.config.activations));
+  if (!q8 && reads_q8(i.format) && c.config.activations == ActivationFormat::q8) return "keeps activations in f32, q8 asked for";
   if (i.k % kl::info(i.format).block_elements != 0) return format("K = %u is not a multiple of %u", i.k, kl::info(i.format).block_elements);
   return {};
+}
+
+ActivationFormat linear_activations(const SupportContext& c, WeightId w, bool q8) {
+  if (q8) return ActivationFormat::q8;
+  return reads_q8(c.info(w).format) ? c.config.activations : ActivationFormat::f32;
 }
 
 void use_linear(const SupportContext& c, Support& s, WeightId w) { s.weights.push_back({w, layout_name(c.info(w).format)}); }
@@ -23,7 +31,7 @@ namespace {
 
 struct LinearLaunch {
   LinearStage stage;
-  void (*linear)(const LinearArgs&, size_t, size_t, size_t, size_t);
+  const CpuKernels* kernels = nullptr;
   uint32_t panels = 0;
 };
 
@@ -38,7 +46,35 @@ uint32_t linear_tasks(const LinearLaunch& a, const StepState& step) {
   return std::min(a.panels, a.panels >= kStreamPanels * step.threads ? 8 * step.threads : step.threads);
 }
 
-void linear_run(const LinearLaunch& a, const StepState& step, uint32_t task, uint32_t) {
+// Panels of quantized weights over float32 rows: each is unpacked into the thread's scratch and run as an F32 panel.
+void run_unpacked(const CpuKernels& kernels, const LinearArgs& whole, size_t first, size_t last, std::byte* scratch) {
+  auto* w = reinterpret_cast<float*>(scratch);
+  float* up = w + whole.k * kPanelOutputs;
+  for (size_t panel = first; panel < last; ++panel) {
+    const size_t n = panel * kPanelOutputs;
+    LinearArgs args = whole;
+    const auto unpack = [&](LinearWeight& weight, float* to) {
+      if (weight.panels == nullptr) return;
+      if (weight.bias != nullptr) weight.bias += n;
+      const std::byte* at = weight.panels + panel * panel_bytes(weight.format, whole.k);
+      if (!reads_q8(weight.format)) {
+        weight.panels = at;
+        return;
+      }
+      kernels.unpack(weight.format, at, whole.k, to);
+      weight.panels = reinterpret_cast<const std::byte*>(to);
+      weight.format = Format::f32;
+    };
+    unpack(args.w, w);
+    unpack(args.up, up);
+    args.n = std::min(kPanelOutputs, whole.n - n);
+    args.y += n;
+    if (args.residual != nullptr) args.residual += n;
+    kernels.linear(args, 0, 1, 0, tile_count(args.rows));
+  }
+}
+
+void linear_run(const LinearLaunch& a, const StepState& step, uint32_t task, uint32_t thread) {
   const uint32_t tasks = linear_tasks(a, step);
   uint32_t first = static_cast<uint32_t>(uint64_t{a.panels} * task / tasks);
   const uint32_t last = static_cast<uint32_t>(uint64_t{a.panels} * (task + 1) / tasks);
@@ -49,7 +85,12 @@ void linear_run(const LinearLaunch& a, const StepState& step, uint32_t task, uin
     if (first < end) {
       LinearArgs args = a.stage.part[p];
       args.rows = rows;
-      a.linear(args, first - base, std::min(last, end) - base, 0, tile_count(rows));
+      const bool unpacks = args.q8 == nullptr && (reads_q8(args.w.format) || (args.up.panels != nullptr && reads_q8(args.up.format)));
+      if (unpacks) {
+        run_unpacked(*a.kernels, args, first - base, std::min(last, end) - base, step.scratch + thread * step.scratch_stride);
+      } else {
+        a.kernels->linear(args, first - base, std::min(last, end) - base, 0, tile_count(rows));
+      }
       first = std::min(last, end);
     }
     base = end;
@@ -72,16 +113,26 @@ void row_stage_run(const RowStage& a, const StepState& step, uint32_t task, uint
   }
   if (a.is_norm) {
     (a.layer ? a.kernels->layer_norm : a.kernels->rms_norm)(args, first, last);
-  } else {
+  } else if (args.q8 != nullptr) {
     a.kernels->quantize({args.x, args.x_stride, rows, args.k, args.q8}, first, last);
+  } else {
+    for (size_t r = first; r < last; ++r) std::memcpy(args.y + r * args.y_stride, args.x + r * args.x_stride, args.k * sizeof(float));
+  }
+  if (!a.f16) return;
+  for (size_t r = first; r < last; ++r) {
+    float* y = args.y + r * args.y_stride;
+    for (size_t i = 0; i < args.k; ++i) y[i] = f16_to_f32(f32_to_f16(y[i]));
   }
 }
 
 }  // namespace
 
 Launch linear_launch(LinearStage stage, const BindContext& c) {
-  LinearLaunch launch{stage, c.kernels.linear, 0};
-  for (uint32_t p = 0; p < stage.parts; ++p) launch.panels += static_cast<uint32_t>(panel_count(stage.part[p].n));
+  LinearLaunch launch{stage, &c.kernels, 0};
+  for (uint32_t p = 0; p < stage.parts; ++p) {
+    launch.panels += static_cast<uint32_t>(panel_count(stage.part[p].n));
+    if (stage.part[p].q8 == nullptr && reads_q8(stage.part[p].w.format)) c.need_thread_scratch(unpack_bytes(stage.part[p].k));
+  }
   return make_launch<LinearLaunch, linear_run, linear_tasks>(std::make_shared<const LinearLaunch>(launch));
 }
 

@@ -7,8 +7,11 @@ namespace kl::cpu {
 
 // ---- predicates ----
 
-// Quantized weights want q8 activations, F32, F16 and BF16 weights float32 ones. Empty: the weight runs as `config` asks; else the refusal.
+// How a linear's input comes: rounded to q8 tiles for quantized weights; as float32 rows for F32, F16 and BF16 weights, and for quantized ones when the
+// run asks for f32 or f16 activations (their panels are unpacked on the way). Empty: the weight runs as `config` asks; else the refusal.
 std::string linear_refusal(const SupportContext& c, WeightId w, bool q8);
+// What the plan prints: q8, or f32, or f16 when asked for.
+ActivationFormat linear_activations(const SupportContext& c, WeightId w, bool q8);
 // Appends the weight in its panel layout, and a vector operand (when present) as float32.
 void use_linear(const SupportContext& c, Support& s, WeightId w);
 void use_vector(Support& s, WeightId w);
@@ -27,6 +30,8 @@ struct LinearStage {
   uint32_t parts = 0;
   bool per_output = false;
 };
+// Bytes of one thread's scratch in which linear_launch unpacks quantized panels (gate and up): for ops with float32 inputs.
+inline size_t unpack_bytes(size_t k) { return round_up(2 * k * kPanelOutputs * sizeof(float), 64); }
 Launch linear_launch(LinearStage stage, const BindContext& c);
 
 // Rows of x into q8 tiles, or through a norm into q8 tiles or float32 rows. select: rows are the step's output rows, gathered into `selected` first.
@@ -34,6 +39,7 @@ struct RowStage {
   NormArgs norm;              // x, y, q8, strides, k; rows is set from the step
   bool is_norm = false;       // false: quantize only
   bool layer = false;         // layer norm instead of RMS
+  bool f16 = false;           // y is then rounded to f16
   bool per_output = false;
   float* selected = nullptr;  // [O k]
   const CpuKernels* kernels = nullptr;

@@ -158,6 +158,7 @@ void Scheduler::run_calls(bool refuse) {
       } else if (call->needs == Needs::device && suspended_) {
         status = error(Code::busy, "the engine is suspended");
       } else {
+        reap();  // what the app let go before this call must not stand in its way: its pages are free now
         status = (*call->work)(*device_);
       }
     } catch (const std::bad_alloc&) {

@@ -1,5 +1,5 @@
-// Ids against those of other tokenizers: llama.cpp's vectors (made with Hugging Face's), and hashes of the ids that Hugging Face's tokenizers
-// and SentencePiece give for every Unicode scalar value, for files and for a million random texts.
+// Ids against those of other tokenizers: llama.cpp's vectors (made with Hugging Face's), and hashes of the ids that Hugging Face's
+// tokenizers and SentencePiece give for every Unicode scalar value, for files and for a million random texts.
 #include <cstdlib>
 #include <sstream>
 

@@ -20,7 +20,7 @@ class Detokenizer {
   Detokenizer(std::shared_ptr<const Vocabulary> vocabulary, const Options& options);
 
   // Appends the text that this token completes: nothing, while a character lacks bytes (at most 3 are held back). Bytes that are no
-  // UTF-8 become U+FFFD, one per maximal part, as in Python's errors="replace". Error invalid_argument: no such id; the stream is unchanged.
+  // UTF-8 become U+FFFD, one per maximal part, as in Python's errors="replace". Error invalid_argument: no such id; nothing changes.
   Status push(TokenId id, std::string& out);
   // The end of the stream: a character that was never completed becomes U+FFFD. The stream can start anew.
   void finish(std::string& out);

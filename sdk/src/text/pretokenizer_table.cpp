@@ -1,5 +1,5 @@
-// One row per way of cutting words. The patterns are those of the models' tokenizer.json files (a fact about each model; the names are those
-// that llama.cpp's converter writes), with look-behind-free alternatives in their original order.
+// One row per way of cutting words. The patterns are facts about the models: they stand in their tokenizer.json files. The names are those
+// that llama.cpp's converter writes.
 #include "text/pretokenizer.h"
 
 namespace kl {
@@ -19,8 +19,8 @@ constexpr const char* kO200k =
     R"(|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?)"
     R"(|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 constexpr const char* kCjkAndKana = R"([\x{4E00}-\x{9FA5}\x{3040}-\x{309F}\x{30A0}-\x{30FF}]+)";
-constexpr const char* kDeepseekWords =
-    R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+constexpr const char* kDeepseekWords = R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+)"
+                                       R"(| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 // Letters with case of Latin, Greek, Cyrillic, Armenian, Georgian, Cherokee, Deseret and others, as DeepSeek-LLM lists them.
 constexpr const char* kDeepseekLetters =
     R"(\s?[A-Za-z\x{B5}\x{C0}-\x{D6}\x{D8}-\x{F6}\x{F8}-\x{1BA}\x{1BC}-\x{1BF}\x{1C4}-\x{293}\x{295}-\x{2AF}\x{370}-\x{373})"
@@ -51,7 +51,8 @@ constexpr PretokenizerRecipe kRecipes[] = {
     {"glm4 glm5", {kLlama3}, false, true},
     {"dbrx smaug-bpe chatglm-bpe", {kLlama3}},
     {"jais-2",
-     {R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s{512}(?!\S)|\s{256}(?!\S)|)"
+     {R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*)"
+      R"(|\s*[\r\n]+|\s{512}(?!\S)|\s{256}(?!\S)|)"
       R"(\s{128}(?!\S)|\s{64}(?!\S)|\s{32}(?!\S)|\s{16}(?!\S)|\s{8}(?!\S)|\s{4}(?!\S)|\s{1,2}(?!\S)|\s)"}},
     {"minicpm5",
      {R"(\p{N}{1,3})",
@@ -69,7 +70,8 @@ constexpr PretokenizerRecipe kRecipes[] = {
     {"bailingmoe bailingmoe2 llada-moe",
      {R"('(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+)"}},
     {"exaone-moe",
-     {R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|\s+(?!\S)|\s+)"}},
+     {R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?(?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+)"
+      R"(|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]?|\s*[\r\n]|\s+(?!\S)|\s+)"}},
     {"smollm starcoder refact codeshell exaone minerva-7b mellum2", {R"(\p{N})", kGpt2}},
     {"command-r", {R"(\p{N})", kGpt2}, true},
     {"deepseek-llm", {R"([\r\n])", kDeepseekLetters, kDeepseekMarks, R"(\s+\z)", kDeepseekHan, R"(\p{N})"}},

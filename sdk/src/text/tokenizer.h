@@ -23,8 +23,8 @@ struct TextPiece {
 // an earlier answer that is sent back as content must give the ids it was generated with. At each place the longest one wins. The text
 // between two special tokens is encoded as one run, whoever wrote its parts: merges cross the seam.
 //
-// Bytes that are not UTF-8 end a word and become byte tokens. A byte for which the vocabulary has no token leaves nothing (bpe) or the unknown
-// token (spm), as in the models' own tokenizers.
+// Bytes that are not UTF-8 end a word and become byte tokens. A byte for which the vocabulary has no token leaves nothing (bpe) or the
+// unknown token (spm), as in the models' own tokenizers.
 class Tokenizer {
  public:
   struct Options {
@@ -37,8 +37,8 @@ class Tokenizer {
 
   virtual const Vocabulary& vocabulary() const = 0;
 
-  // Error invalid_argument: more than 1 GiB of text, or a text that the pre-tokenizer gives up on. Time grows with the text, also on one long
-  // run (n log n). Memory: about 40 bytes per byte of the longest word, and the ids.
+  // Error invalid_argument: more than 1 GiB of text, or a text that the pre-tokenizer gives up on. One long run costs n log n.
+  // Memory: about 80 bytes per byte of the longest word, and the ids.
   virtual Result<std::vector<TokenId>> encode(std::span<const TextPiece> pieces, const Options& options) const = 0;
   // One piece; parse_special: it is trusted.
   Result<std::vector<TokenId>> encode(std::string_view text, bool parse_special, const Options& options) const {

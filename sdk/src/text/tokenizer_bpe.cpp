@@ -70,7 +70,7 @@ class BpeEncoder final : public RunEncoder {
       const size_t length = recipe_.byte_level ? 1 : utf8_front(word.substr(at)).length;
       const TokenId token =
           recipe_.byte_level ? byte_tokens_[static_cast<uint8_t>(word[at])] : vocabulary_.find_plain(word.substr(at, length)).value_or(-1);
-      // A byte that the vocabulary lacks (SmolLM2 has none for 0x04) leaves nothing, and its neighbours become neighbours, as in Hugging Face's
+      // A byte that the vocabulary lacks (SmolLM2 has none for 0x04) leaves nothing, and its neighbours meet, as in Hugging Face's
       // tokenizers.
       if (token >= 0 || !recipe_.byte_level) {
         const auto index = static_cast<uint32_t>(symbols.size());

@@ -54,8 +54,8 @@ class SpmEncoder final : public RunEncoder {
     return text.find(kSpmSpace) != std::string_view::npos;
   }
 
-  // Spaces and what follows up to the next space. No token reaches across such an end, so words can be encoded one by one with the same result;
-  // where the vocabulary has tokens that do, the whole text is one word.
+  // Spaces and what follows up to the next space. No token reaches across such an end, so words can be encoded one by one with the same
+  // result; where the vocabulary has tokens that do, the whole text is one word.
   size_t word_length(std::string_view text) const {
     if (!splits_at_spaces_) return text.size();
     size_t at = 0;

@@ -1,5 +1,5 @@
-// Old converters wrote these tokens as normal or user-defined ones, so that a model ran past the end of its turn, or a user's text could end
-// it. The names are facts about published models; llama.cpp goes by the same ones.
+// Old converters wrote these tokens as normal or user-defined ones, so that a model ran past the end of its turn, or a user's text could
+// end it. The names are facts about published models; llama.cpp goes by the same ones.
 #include "text/vocabulary_roles.h"
 
 namespace kl {

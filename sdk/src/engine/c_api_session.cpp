@@ -22,8 +22,10 @@ Status give_generation(std::shared_ptr<Generation> generation, kl_generation** o
 Result<Json> message_array(const char* text) {
   KL_ASSIGN(const std::string json, need_text(text, "messages_json"));
   KL_ASSIGN(Json parsed, parse_json(json, "messages_json"));
-  if (parsed.is_object()) return Json::array({std::move(parsed)});
-  return parsed;
+  if (!parsed.is_object()) return parsed;
+  Json messages{Json::Array()};
+  messages.array().push_back(std::move(parsed));
+  return messages;
 }
 
 }  // namespace
@@ -108,10 +110,9 @@ kl_status kl_session_send(kl_session* session, const char* text, const kl_send_o
     KL_ASSIGN(const std::string content, need_text(text, "text"));
     if (!is_utf8(content)) return error(Code::invalid_argument, "the message is not valid UTF-8");
     KL_ASSIGN(const GenerationOptions o, read_send_options(options));
-    Json message = Json::object();
-    message["role"] = "user";
-    message["content"] = content;
-    KL_ASSIGN(auto started, object->send(Json::array({std::move(message)}), o));
+    Json messages{Json::Array()};
+    messages.array().push_back(make_message("user", content));
+    KL_ASSIGN(auto started, object->send(messages, o));
     return give_generation(std::move(started), generation);
   });
 }

@@ -4,6 +4,7 @@
 #include <mutex>
 
 #include "cpu/device.h"
+#include "cpu/roofline.h"
 #include "engine/engine.h"
 #include "plan/self_test.h"
 
@@ -65,6 +66,12 @@ EngineParts parts_for(const EngineOptions& options) {
   parts.open_device = [options] { return open(options); };
   parts.estimate = &ModelRunner::estimate;
   parts.load = &ModelRunner::load;
+  if (options.backend == Backend::automatic || options.backend == Backend::cpu) {
+    parts.measure = [](Device&, uint32_t threads) -> Result<Roofline> {
+      KL_ASSIGN(const cpu::Roofline r, cpu::measure_roofline(cpu::best_isa(), threads));
+      return Roofline{r.read_bytes_per_second * 1e-9, r.dot_macs_per_second * 1e-9, 2 * r.fma_macs_per_second * 1e-9};
+    };
+  }
   return parts;
 }
 

@@ -160,10 +160,10 @@ Result<Rendered> Model::render(const Json& variables, const ChatTemplate* own, c
   if (!variables.is_object()) return error(Code::invalid_argument, "template variables must be a JSON object");
   const ChatTemplate* const used = own ? own : template_ ? &*template_ : nullptr;
   if (!used) return template_status_;
-  Json all = Json::object();
-  all["bos_token"] = token_text(*vocabulary_, vocabulary_->bos());
-  all["eos_token"] = token_text(*vocabulary_, vocabulary_->eos());
-  for (const auto& [key, value] : variables.items()) all[key] = value;
+  Json all{Json::Object()};
+  all.set("bos_token", Json(token_text(*vocabulary_, vocabulary_->bos())));
+  all.set("eos_token", Json(token_text(*vocabulary_, vocabulary_->eos())));
+  for (const auto& [key, value] : variables.object()) all.set(key, value);
   return render_template(*used, all, now);
 }
 

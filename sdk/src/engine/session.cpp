@@ -4,6 +4,13 @@
 
 namespace kl {
 
+Json make_message(std::string_view role, std::string_view content) {
+  Json message{Json::Object()};
+  message.set("role", Json(std::string(role)));
+  message.set("content", Json(std::string(content)));
+  return message;
+}
+
 // The right to change the session, for the time of a call; a generation that was started keeps it.
 class Session::Claim {
  public:
@@ -48,16 +55,16 @@ Session::~Session() {
 }
 
 Json Session::first_messages() const {
-  Json messages = Json::array();
-  if (options_.system) messages.push_back({{"role", "system"}, {"content", *options_.system}});
+  Json messages{Json::Array()};
+  if (options_.system) messages.array().push_back(make_message("system", *options_.system));
   return messages;
 }
 
 // The messages as the template writes them, answer begun, as tokens. Control tokens come from the template's own characters only (R15).
 Result<std::vector<int32_t>> Session::prompt(const Json& messages) const {
   Json variables = options_.variables;
-  variables["messages"] = messages;
-  variables["add_generation_prompt"] = true;
+  variables.set("messages", messages);
+  variables.set("add_generation_prompt", Json(true));
   KL_ASSIGN(const Rendered rendered, model_->render(variables, template_ ? &*template_ : nullptr, std::nullopt));
   std::vector<TextPiece> pieces;
   pieces.reserve(rendered.pieces.size());
@@ -66,19 +73,20 @@ Result<std::vector<int32_t>> Session::prompt(const Json& messages) const {
 }
 
 Result<std::shared_ptr<Generation>> Session::send(const Json& messages, const GenerationOptions& options) {
-  if (!messages.is_array() || messages.empty())
+  if (!messages.is_array() || messages.array().empty())
     return error(Code::invalid_argument, "a message object or a non-empty array of them was expected");
-  for (const Json& message : messages) {
-    if (!message.is_object() || !message.contains("role") || !message["role"].is_string()) {
+  for (const Json& message : messages.array()) {
+    const Json* const role = message.is_object() ? message.find("role") : nullptr;
+    if (!role || !role->string()) {
       return error(Code::invalid_argument, "every message must be a JSON object with a \"role\" string");
     }
   }
   Claim claim(*this);
   KL_TRY(claim.status());
   Json all = messages_;  // ours alone while claimed
-  for (const Json& message : messages) all.push_back(message);
+  all.array().insert(all.array().end(), messages.array().begin(), messages.array().end());
   KL_ASSIGN(std::vector<int32_t> tokens, prompt(all));
-  const size_t before = messages_.size();
+  const size_t before = messages_.array().size();
   {
     const std::lock_guard lock(mutex_);
     std::swap(messages_, all);
@@ -156,10 +164,10 @@ void Session::job_ended(const Job& job, EventKind how) {
   active_.reset();
   busy_ = false;
   if (!is_chat_) return;
-  const auto undo = [&] { messages_.erase(messages_.begin() + static_cast<ptrdiff_t>(undo_), messages_.end()); };
+  const auto undo = [&] { messages_.array().erase(messages_.array().begin() + static_cast<ptrdiff_t>(undo_), messages_.array().end()); };
   if (how == EventKind::failed || (how == EventKind::stopped && job.generated == 0)) return undo();
   try {
-    messages_.push_back({{"role", "assistant"}, {"content", job.answer}});
+    messages_.array().push_back(make_message("assistant", job.answer));
   } catch (const std::bad_alloc&) {
     undo();
     throw;
@@ -197,7 +205,7 @@ Result<std::string> Session::history() const {
 Status Session::restore(const std::string& messages_json) {
   KL_ASSIGN(Json messages, parse_json(messages_json, "messages"));
   if (!messages.is_array()) return error(Code::invalid_argument, "messages must be a JSON array");
-  for (const Json& message : messages) {
+  for (const Json& message : messages.array()) {
     if (!message.is_object()) return error(Code::invalid_argument, "every message must be a JSON object");
   }
   Claim claim(*this);

@@ -19,7 +19,7 @@ namespace kl {
 struct SessionOptions {
   std::optional<std::string> system;
   SamplingOptions sampling;
-  Json variables = Json::object();           // more template variables
+  Json variables{Json::Object()};            // more template variables
   std::optional<std::string> template_text;  // instead of the model's
 };
 
@@ -31,6 +31,8 @@ struct GenerationOptions {
   uint32_t event_queue = 64;
   std::vector<std::string> stop;
 };
+
+Json make_message(std::string_view role, std::string_view content);
 
 // Thread-safe.
 class Session : public JobOwner, public std::enable_shared_from_this<Session> {
@@ -67,7 +69,7 @@ class Session : public JobOwner, public std::enable_shared_from_this<Session> {
   mutable std::mutex mutex_;
   bool busy_ = false;  // generating, or a call is at work on the session
   bool closed_ = false;
-  Json messages_ = Json::array();
+  Json messages_{Json::Array()};
   size_t undo_ = 0;       // messages before the turn that is being generated
   bool is_chat_ = false;  // that turn adds to the messages
   std::shared_ptr<Generation> active_;

@@ -44,6 +44,11 @@ KldReader::KldReader(std::string path) : path_(std::move(path)), file_(std::fope
   }
   header_.tokens.resize(tokens);
   read(header_.tokens.data(), tokens * sizeof(int32_t));
+  for (const int32_t token : header_.tokens) {
+    if (token < 0 || static_cast<uint32_t>(token) >= header_.vocabulary) {
+      fail("expected tokens below %u in \"%s\", it has %d", header_.vocabulary, path_.c_str(), token);
+    }
+  }
 }
 
 void KldReader::read(void* to, size_t bytes) {

@@ -236,7 +236,7 @@ Status Interpreter::exec_scoped(const Body& body, Scope* parent) {
   Scope* outer = scope_;
   Scope* scope = enter(parent);
   scope_ = scope;
-  const Status done = exec(body);
+  Status done = exec(body);
   scope_ = outer;
   leave(scope);
   return done;
@@ -255,7 +255,7 @@ Status Interpreter::exec_with(const Node& node) {
     scope_ = scope;
     return exec(node.body);
   };
-  const Status done = inside();
+  Status done = inside();
   scope_ = outer;
   leave(scope);
   return done;
@@ -310,14 +310,14 @@ Status Interpreter::iterate(const Node& node, const SeqRef& items, int level, bo
     return {};
   };
   scope_ = enter(outer);
-  const Status done = all();
+  Status done = all();
   leave(scope_);
   scope_ = outer;
   if (loop) loop->last_changed.clear();
   return done;
 }
 
-Status Interpreter::loop_over(const Node& node, Value iterable, int level) {
+Status Interpreter::loop_over(const Node& node, const Value& iterable, int level) {
   KL_ASSIGN(SeqRef all, items(iterable));
   if (node.items.size() > 2) {
     KL_ASSIGN(all, filtered(node, all));
@@ -330,8 +330,8 @@ Status Interpreter::loop_over(const Node& node, Value iterable, int level) {
 }
 
 Status Interpreter::exec_for(const Node& node) {
-  KL_ASSIGN(Value iterable, eval(*node.items[1]));
-  return loop_over(node, std::move(iterable), 0);
+  KL_ASSIGN(const Value iterable, eval(*node.items[1]));
+  return loop_over(node, iterable, 0);
 }
 
 }  // namespace kl::jinja

@@ -38,7 +38,7 @@ class Interpreter final : public Runtime {
   Status exec_set_block(const Node& node);
   Status exec_if(const Node& node);
   Status exec_for(const Node& node);
-  Status loop_over(const Node& node, Value iterable, int level);
+  Status loop_over(const Node& node, const Value& iterable, int level);
   Result<Value> call_loop(const LoopObject& loop, const Args& args);
   Status iterate(const Node& node, const SeqRef& items, int level, bool& completed);
   Result<SeqRef> filtered(const Node& node, const SeqRef& items);

@@ -180,7 +180,7 @@ Status Runtime::repr(const Value& value, StrBuilder& out) {
     case Kind::space: {
       if (++repr_depth_ > kMaxValueDepth) return error(Code::unsupported, "a namespace that contains itself cannot be printed");
       out.literal("<Namespace ");
-      const Status printed = repr_dict(*this, value.space()->attributes, out);
+      Status printed = repr_dict(*this, value.space()->attributes, out);
       --repr_depth_;
       out.literal(">");
       return printed;

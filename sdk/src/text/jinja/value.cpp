@@ -50,7 +50,7 @@ Value Value::list(std::vector<Value> items) {
 
 Value Value::dict(std::vector<std::pair<std::string, Value>> items, bool trusted_keys) {
   auto dict = std::make_shared<Dict>();
-  for (auto& [key, value] : items) dict->set(string(std::move(key), trusted_keys), std::move(value));
+  for (auto& item : items) dict->set(string(std::move(item.first), trusted_keys), std::move(item.second));
   return Value(DictRef(std::move(dict)));
 }
 

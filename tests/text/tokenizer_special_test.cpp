@@ -165,7 +165,7 @@ TEST(TokenizerSpecial, NoContentGivesAControlToken) {
         default:
           break;
       }
-      const std::string content = random_text(random) + mark + random_text(random);
+      const std::string content = random_text(random).append(mark).append(random_text(random));
       const size_t cut = random.below(content.size() + 1);
       const std::vector<TextPiece> pieces = {{frame, true},
                                              {std::string_view(content).substr(0, cut), false},

@@ -49,7 +49,6 @@ class EncodingTokenizer final : public Tokenizer {
     const bool add_bos = options.add_special && vocabulary_->add_bos() && vocabulary_->bos();
     const bool add_eos = options.add_special && vocabulary_->add_eos() && vocabulary_->eos();
     bool last_is_eos = false;
-    bool first = true;
     size_t done = 0;
     while (true) {
       const auto match = special_.next(text, done, trust);
@@ -57,12 +56,11 @@ class EncodingTokenizer final : public Tokenizer {
       if (add_bos && done == 0 && !(match && run_end == 0 && match->token == *vocabulary_->bos()) && out.empty())
         out.push_back(*vocabulary_->bos());
       if (run_end > done) {
-        KL_TRY(runs_->encode(text.substr(done, run_end - done), first, scratch, out));
-        first = last_is_eos = false;
+        KL_TRY(runs_->encode(text.substr(done, run_end - done), scratch, out));
+        last_is_eos = false;
       }
       if (!match) break;
       out.push_back(match->token);
-      first = true;
       last_is_eos = vocabulary_->eos() == match->token;
       done = match->end;
       if (vocabulary_->strips_right(match->token)) {

@@ -22,7 +22,7 @@ class BpeEncoder final : public RunEncoder {
     for (uint32_t b = 0; b < 256; ++b) byte_tokens_[b] = vocabulary.byte_token(static_cast<uint8_t>(b)).value_or(-1);
   }
 
-  Status encode(std::string_view text, bool /*first*/, MergeScratch& scratch, std::vector<TokenId>& out) const override {
+  Status encode(std::string_view text, MergeScratch& scratch, std::vector<TokenId>& out) const override {
     while (!text.empty()) {
       const size_t valid = utf8_valid_prefix(text);
       KL_TRY(encode_valid(text.substr(0, valid), scratch, out));

@@ -54,8 +54,8 @@ class WordCache {
 class RunEncoder {
  public:
   virtual ~RunEncoder() = default;
-  // Appends the ids of a text without special tokens. first: nothing, or a special token, stands before it.
-  virtual Status encode(std::string_view text, bool first, MergeScratch& scratch, std::vector<TokenId>& out) const = 0;
+  // Appends the ids of a whole run: text without special tokens, which begins the input or follows a special token.
+  virtual Status encode(std::string_view text, MergeScratch& scratch, std::vector<TokenId>& out) const = 0;
 };
 
 // The vocabulary must outlive the encoder. Errors: those of Tokenizer::create.

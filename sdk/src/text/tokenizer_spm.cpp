@@ -29,10 +29,10 @@ class SpmEncoder final : public RunEncoder {
     }
   }
 
-  Status encode(std::string_view text, bool first, MergeScratch& scratch, std::vector<TokenId>& out) const override {
+  Status encode(std::string_view text, MergeScratch& scratch, std::vector<TokenId>& out) const override {
     std::string spaced;
     spaced.reserve(text.size() + text.size() / 2 + kSpmSpace.size());
-    if (first && vocabulary_.add_space_prefix()) spaced += kSpmSpace;
+    if (vocabulary_.add_space_prefix()) spaced += kSpmSpace;
     append_with_spm_spaces(spaced, text);
     WordCache cache(spaced.size());
     std::string_view rest = spaced;

@@ -91,7 +91,7 @@ Result<GenerationOptions> read_send_options(const kl_send_options* given) {
     KL_ASSIGN(o.sampling, read_sampling(s.sampling));
   }
   o.max_tokens = s.max_tokens;
-  KL_ASSIGN(o.logprobs, ranged("logprobs", s.logprobs, 0, 64));
+  KL_ASSIGN(o.logprobs, ranged("logprobs", s.logprobs, 0, kMaxLogprobs));
   o.ignore_end = s.ignore_end != 0;
   KL_ASSIGN(o.event_queue, ranged("event_queue", s.event_queue == 0 ? 64 : s.event_queue, 2, 65536));
   if (s.stop_count > StopTexts::kMaxTexts)

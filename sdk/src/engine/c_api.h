@@ -1,6 +1,7 @@
 // What every function of the C boundary is made of: no exception leaves, handles are looked up, structs are read and written by their size.
 #pragma once
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <memory>
 #include <mutex>
@@ -33,12 +34,15 @@ kl_status guard(Body&& body) noexcept {
   }
 }
 
+inline constexpr uint32_t kMaxLogprobs = 64;
+using TopList = std::array<kl_token_logprob, kMaxLogprobs>;  // fixed, so that handing out an event allocates nothing and none is lost
+
 // The objects behind the handles.
 struct GenerationHandle {
   std::shared_ptr<Generation> generation;
   std::mutex reading;  // held by the one call of kl_generation_next
   Event current;       // what the last event's pointers point to
-  std::vector<kl_token_logprob> top;
+  TopList top{};
 };
 struct SequenceHandle {
   SequenceHandle(std::shared_ptr<Model> m, SlotOwner<CacheSlot> c) : model(std::move(m)), cache(std::move(c)) {

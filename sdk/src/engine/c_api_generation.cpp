@@ -7,7 +7,7 @@ using namespace kl::c_api;
 namespace {
 
 // The event as the boundary has it; pointers into `event` and `top`.
-kl_event to_c(const Event& event, std::vector<kl_token_logprob>& top) {
+kl_event to_c(const Event& event, TopList& top) {
   kl_event out{};
   out.kind = static_cast<int32_t>(event.kind);
   out.reason = static_cast<int32_t>(event.reason);
@@ -21,10 +21,9 @@ kl_event to_c(const Event& event, std::vector<kl_token_logprob>& top) {
     out.text_length = std::strlen(out.text);
   }
   out.logprob = event.logprob;
-  top.clear();
-  for (const TokenLogprob& t : event.top) top.push_back({t.token, t.logprob});
-  out.top = top.empty() ? nullptr : top.data();
-  out.top_count = static_cast<uint32_t>(top.size());
+  out.top_count = static_cast<uint32_t>(std::min<size_t>(event.top.size(), top.size()));
+  for (uint32_t i = 0; i < out.top_count; ++i) top[i] = {event.top[i].token, event.top[i].logprob};
+  out.top = out.top_count == 0 ? nullptr : top.data();
   out.prompt_done = event.prompt_done;
   out.prompt_total = event.prompt_total;
   return out;
@@ -56,7 +55,7 @@ kl_status kl_generation_listen(kl_generation* generation, const kl_listener* lis
     if (!l.on_event) return error(Code::invalid_argument, "kl_listener: on_event is null");
     Listener out;
     out.on_event = [l, generation](const Event& event) {
-      std::vector<kl_token_logprob> top;
+      TopList top;
       kl_event e = to_c(event, top);
       e.size = sizeof e;
       l.on_event(l.user, generation, &e);

@@ -15,10 +15,17 @@ namespace kl {
 // A value; objects keep the order of their keys. Nothing but copying and growing allocates.
 class Json {
  public:
+  // Not trivially copyable on purpose: with only types that it calls never valueless, libstdc++ 12 visits a variant whose copy has thrown (undefined).
+  struct Null {
+    Null() = default;
+    Null(const Null&) noexcept {}
+    Null& operator=(const Null&) noexcept { return *this; }
+    ~Null() = default;
+  };
   using Array = std::vector<Json>;
   using Member = std::pair<std::string, Json>;
   using Object = std::vector<Member>;
-  std::variant<std::monostate, bool, int64_t, uint64_t, double, std::string, Array, Object> value;
+  std::variant<Null, bool, int64_t, uint64_t, double, std::string, Array, Object> value;
 
   Json() = default;
   template <class T>

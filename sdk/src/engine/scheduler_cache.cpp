@@ -13,6 +13,12 @@ std::vector<ContentItem> content_of(std::span<const int32_t> tokens) {
   return items;
 }
 
+// The job's rows and `more`, within its context.
+uint32_t room_to_grow(const Job& job, uint32_t more) {
+  const size_t left = job.cache->model->context - job.cache->tokens.size();
+  return static_cast<uint32_t>(std::min<size_t>(size_t{job.pending()} + more, left));
+}
+
 }  // namespace
 
 SlotOwner<CacheSlot> Scheduler::new_cache(const std::shared_ptr<ModelSlot>& model, bool evictable) {
@@ -141,11 +147,11 @@ bool Scheduler::admit(Job& job) {
   std::vector<KvCache::Demand> demands;
   for (const auto& other : jobs_) {
     if (other->admitted && other->cache->model.get() == &model) {
-      demands.push_back({*other->cache->sequence, std::min(other->pending() + kKvPageTokens, model.context)});
+      demands.push_back({*other->cache->sequence, room_to_grow(*other, kKvPageTokens)});
     }
   }
   const bool alone = demands.empty();
-  demands.push_back({*cache.sequence, std::min(job.pending() + (alone ? 0 : kKvPageTokens), model.context)});
+  demands.push_back({*cache.sequence, room_to_grow(job, alone ? 0 : kKvPageTokens)});
   while (!kv.fits(demands)) {
     if (evict_one(model, &cache)) continue;
     if (!alone) return false;

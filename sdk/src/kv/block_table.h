@@ -1,6 +1,7 @@
 // Where a sequence's positions are: logical page (position / 32) -> physical page, for one group. The index stays logical for a sequence's whole
 // life; entries wholly behind a window are kNoPage. Owns nothing: references are counted by whoever calls.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -17,6 +18,9 @@ class BlockTable {
   uint32_t operator[](uint32_t logical) const { return entries_[logical]; }
   uint32_t last() const { return entries_.empty() ? kNoPage : entries_.back(); }
 
+  void reserve(uint32_t pages) {  // so that push() up to there cannot fail
+    if (entries_.capacity() < pages) entries_.reserve(std::max<size_t>(pages, 2 * entries_.capacity()));
+  }
   void push(uint32_t page) {
     if (page == kNoPage && first_live_ == entries_.size()) ++first_live_;
     entries_.push_back(page);

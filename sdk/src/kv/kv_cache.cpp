@@ -36,18 +36,22 @@ std::span<const uint32_t> KvCache::table(SequenceId sequence, uint32_t group) co
 }
 
 SequenceId KvCache::create_sequence(uint32_t max_tokens) {
-  SequenceId id = static_cast<SequenceId>(sequences_.size());
+  Sequence fresh;
+  fresh.live = true;
+  fresh.max_tokens = max_tokens;
+  fresh.tables.resize(groups_.size());
+  return add_sequence(std::move(fresh));
+}
+
+SequenceId KvCache::add_sequence(Sequence&& sequence) {
   if (free_ids_.empty()) {
-    sequences_.emplace_back();
-  } else {
-    id = free_ids_.back();
-    free_ids_.pop_back();
+    free_ids_.reserve(sequences_.size() + 1);  // for destroy
+    sequences_.push_back(std::move(sequence));
+    return static_cast<SequenceId>(sequences_.size() - 1);
   }
-  Sequence& s = sequences_[id];
-  s = Sequence{};
-  s.live = true;
-  s.max_tokens = max_tokens;
-  s.tables.resize(groups_.size());
+  const SequenceId id = free_ids_.back();
+  free_ids_.pop_back();
+  sequences_[id] = std::move(sequence);
   return id;
 }
 
@@ -55,12 +59,8 @@ Result<SequenceId> KvCache::fork(SequenceId sequence) {
   KL_TRY(check(sequence));
   if (sequences_[sequence].reservation.open())
     return error(Code::busy, "KV sequence %u has an open reservation and cannot be forked", sequence);
-  const SequenceId id = create_sequence(sequences_[sequence].max_tokens);
-  const Sequence& from = sequences_[sequence];
-  Sequence& to = sequences_[id];
-  to.length = from.length;
-  to.tables = from.tables;
-  to.keys = from.keys;
+  const SequenceId id = add_sequence(Sequence(sequences_[sequence]));
+  const Sequence& to = sequences_[id];
   for (size_t g = 0; g < groups_.size(); ++g) {
     for (uint32_t i = to.tables[g].first_live(); i < to.tables[g].size(); ++i) pools_[g].add_reference(to.tables[g][i]);
   }
@@ -124,8 +124,12 @@ Result<std::span<const BlockCopy>> KvCache::reserve(SequenceId sequence, uint32_
     }
   }
   Reservation& r = s.reservation;
-  r.tokens = tokens;
   const uint32_t after = static_cast<uint32_t>(ceil_div(static_cast<size_t>(s.length) + tokens, kKvPageTokens));
+  r.table_sizes.reserve(groups_.size());
+  r.replaced.reserve(groups_.size());
+  r.copies.reserve(groups_.size());
+  for (BlockTable& table : s.tables) table.reserve(after);
+  r.tokens = tokens;  // from here on nothing allocates
   for (uint32_t g = 0; g < groups_.size(); ++g) {
     BlockTable& table = s.tables[g];
     r.table_sizes.push_back(table.size());
@@ -240,6 +244,7 @@ Result<uint32_t> KvCache::attach_prefix(SequenceId sequence, std::span<const Con
   PrefixIndex::Hit hit = index_->longest(items, std::min(max_tokens, s.max_tokens));
   const uint32_t pages = static_cast<uint32_t>(hit.keys.size());
   const uint32_t length = pages * kKvPageTokens;
+  for (BlockTable& table : s.tables) table.reserve(pages);
   for (uint32_t g = 0; g < groups_.size(); ++g) {
     const uint32_t first = std::min(first_visible_page(groups_[g], length), pages);
     for (uint32_t n = 0; n < pages; ++n) {

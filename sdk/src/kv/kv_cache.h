@@ -1,5 +1,6 @@
 // The cache of one model on one device: pools, sequences, reservations, sharing. Truth about pages; the device mirrors the tables.
-// Not thread-safe: the scheduler owns it. Sequence ids are small numbers, reused. Every id passed in must come from create() or fork() and not
+// Not thread-safe: the scheduler owns it. Where memory runs out a call throws std::bad_alloc and has changed nothing; destroy, commit and roll_back
+// allocate nothing. Sequence ids are small numbers, reused. Every id passed in must come from create() or fork() and not
 // have been destroyed; a wrong one is Code::invalid_argument.
 //
 //   reserve(seq, n)   pages for positions length .. length + n - 1 in every group, or an error and no trace
@@ -78,6 +79,7 @@ class KvCache {
   };
   KvCache() = default;
   Status check(SequenceId sequence) const;
+  SequenceId add_sequence(Sequence&& sequence);
   uint32_t take_page(uint32_t group, uint32_t previous);
   void return_page(uint32_t group, uint32_t page);
   void release_back(Sequence& s, uint32_t group, uint32_t pages);

@@ -58,8 +58,8 @@ const std::vector<uint32_t>* PrefixIndex::find(const Hash128& key) const {
 bool PrefixIndex::insert(const Hash128& key, uint32_t group, uint32_t page) {
   std::vector<uint32_t>& pages = entries_.try_emplace(key, groups_.size(), kNoPage).first->second;
   if (pages[group] != kNoPage) return false;
+  key_of_page_[group][page] = key;  // first: it may throw, and a page in an entry must be found by forget()
   pages[group] = page;
-  key_of_page_[group][page] = key;
   return true;
 }
 

@@ -21,11 +21,13 @@ bool fails() {
   return true;
 }
 
+void* try_allocate(size_t size, size_t alignment) {
+  if (fails()) return nullptr;
+  if (alignment <= alignof(std::max_align_t)) return std::malloc(size == 0 ? 1 : size);
+  return std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
+}
 void* allocate(size_t size, size_t alignment) {
-  if (fails()) throw std::bad_alloc();
-  void* const memory = alignment <= alignof(std::max_align_t)
-                           ? std::malloc(size == 0 ? 1 : size)
-                           : std::aligned_alloc(alignment, (size + alignment - 1) / alignment * alignment);
+  void* const memory = try_allocate(size, alignment);
   if (!memory) throw std::bad_alloc();
   return memory;
 }
@@ -36,6 +38,10 @@ void* operator new(size_t size) { return allocate(size, 0); }
 void* operator new[](size_t size) { return allocate(size, 0); }
 void* operator new(size_t size, std::align_val_t a) { return allocate(size, static_cast<size_t>(a)); }
 void* operator new[](size_t size, std::align_val_t a) { return allocate(size, static_cast<size_t>(a)); }
+void* operator new(size_t size, const std::nothrow_t&) noexcept { return try_allocate(size, 0); }
+void* operator new[](size_t size, const std::nothrow_t&) noexcept { return try_allocate(size, 0); }
+void* operator new(size_t size, std::align_val_t a, const std::nothrow_t&) noexcept { return try_allocate(size, static_cast<size_t>(a)); }
+void* operator new[](size_t size, std::align_val_t a, const std::nothrow_t&) noexcept { return try_allocate(size, static_cast<size_t>(a)); }
 void operator delete(void* p) noexcept { std::free(p); }
 void operator delete[](void* p) noexcept { std::free(p); }
 void operator delete(void* p, size_t) noexcept { std::free(p); }
@@ -44,6 +50,10 @@ void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
 void operator delete[](void* p, std::align_val_t) noexcept { std::free(p); }
 void operator delete(void* p, size_t, std::align_val_t) noexcept { std::free(p); }
 void operator delete[](void* p, size_t, std::align_val_t) noexcept { std::free(p); }
+void operator delete(void* p, const std::nothrow_t&) noexcept { std::free(p); }
+void operator delete[](void* p, const std::nothrow_t&) noexcept { std::free(p); }
+void operator delete(void* p, std::align_val_t, const std::nothrow_t&) noexcept { std::free(p); }
+void operator delete[](void* p, std::align_val_t, const std::nothrow_t&) noexcept { std::free(p); }
 
 namespace kl::fake {
 namespace {

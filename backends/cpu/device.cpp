@@ -68,7 +68,8 @@ class CpuDevice final : public Device {
       dequantize_row(r.weight.format, r.canonical.data(), reinterpret_cast<float*>(r.out.data()), uint64_t{r.weight.n} * r.weight.k);
       return {};
     }
-    if (r.layout != layout_name(r.weight.format)) return error(Code::internal, "layout %s is not one of format %s", r.layout.c_str(), kl::name(r.weight.format));
+    if (r.layout != layout_name(r.weight.format))
+      return error(Code::internal, "layout %s is not one of format %s", r.layout.c_str(), kl::name(r.weight.format));
     // Panels are independent: the team packs them side by side.
     struct Job {
       const PackRequest& request;
@@ -81,7 +82,8 @@ class CpuDevice final : public Device {
           const size_t row = row_bytes(w.format, w.k), bytes = panel_bytes(w.format, w.k), panels = panel_count(w.n);
           for (size_t p = j.next.fetch_add(1, std::memory_order_relaxed); p < panels; p = j.next.fetch_add(1, std::memory_order_relaxed)) {
             const size_t first = p * kPanelOutputs;
-            pack_panel(w.format, j.request.canonical.data() + first * row, std::min(kPanelOutputs, w.n - first), w.k, j.request.out.data() + p * bytes);
+            pack_panel(w.format, j.request.canonical.data() + first * row, std::min(kPanelOutputs, w.n - first), w.k,
+                       j.request.out.data() + p * bytes);
           }
         },
         &job);
@@ -124,7 +126,8 @@ Answer refuse(const char* format, ...) {
 }
 
 Result<std::unique_ptr<Device>> open_cpu(const CpuOptions& options) {
-  if (options.threads > kMaxThreads) return error(Code::invalid_argument, "threads must be 1 to %u (0: one per core) but is %u", kMaxThreads, options.threads);
+  if (options.threads > kMaxThreads)
+    return error(Code::invalid_argument, "threads must be 1 to %u (0: one per core) but is %u", kMaxThreads, options.threads);
   const Isa isa = options.isa.value_or(best_isa());
   if (!isa_available(isa)) return error(Code::invalid_argument, "this processor or build has no %s kernels", name(isa));
   KL_ASSIGN(std::unique_ptr<ThreadTeam> team, ThreadTeam::create(options.threads == 0 ? usable_cores() : options.threads));

@@ -6,9 +6,9 @@
 namespace kl::cpu {
 
 struct CpuOptions {
-  uint32_t threads = 0;         // team size with the caller; 0: one per core the process may use
-  std::optional<Isa> isa;       // empty: the best available
-  bool reference = false;       // the oracle instead of the SIMD kernels
+  uint32_t threads = 0;    // team size with the caller; 0: one per core the process may use
+  std::optional<Isa> isa;  // empty: the best available
+  bool reference = false;  // the oracle instead of the SIMD kernels
 };
 
 // Errors: invalid_argument (more than 256 threads, an instruction set this machine lacks), out_of_memory.

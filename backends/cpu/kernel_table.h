@@ -18,7 +18,7 @@ inline constexpr const char* kVector = "f32/vector";    // [k] float32: gains, b
 struct SupportContext {
   const Program& program;
   const RunConfig& config;
-  const char* isa = "";   // for the kernel's printed name
+  const char* isa = "";  // for the kernel's printed name
   uint32_t threads = 1;
 
   const WeightInfo& info(WeightId w) const { return program.info(w); }
@@ -51,8 +51,8 @@ struct BindContext {
 };
 
 struct CpuKernel {
-  const char* name;   // "norm_gate_up.q8"
-  const char* op;     // name(Op)
+  const char* name;  // "norm_gate_up.q8"
+  const char* op;    // name(Op)
   Answer (*support)(const Op& op, const SupportContext& context);
   Status (*bind)(const Op& op, const BindContext& context, std::vector<Launch>& out);
 };
@@ -64,6 +64,8 @@ std::span<const CpuKernel> reference_kernels();  // the "reference" device: scal
 [[gnu::format(printf, 1, 2)]] Answer refuse(const char* format, ...);
 
 // Rows of a step that a value of this class has.
-inline uint32_t live_rows(const StepState& step, bool outputs) { return outputs ? step.params.header().outputs : step.params.header().rows; }
+inline uint32_t live_rows(const StepState& step, bool outputs) {
+  return outputs ? step.params.header().outputs : step.params.header().rows;
+}
 
 }  // namespace kl::cpu

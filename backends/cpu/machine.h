@@ -5,8 +5,8 @@
 
 namespace kl::cpu {
 
-std::string cpu_model_name();       // "AMD EPYC", or the architecture where the system does not say
-uint64_t physical_memory_bytes();   // 0 where the system does not say
-uint32_t usable_cores();            // that this process may run on; at least 1
+std::string cpu_model_name();      // "AMD EPYC", or the architecture where the system does not say
+uint64_t physical_memory_bytes();  // 0 where the system does not say
+uint32_t usable_cores();           // that this process may run on; at least 1
 
 }  // namespace kl::cpu

@@ -13,7 +13,8 @@ constexpr uint64_t kHugePage = uint64_t{2} << 20;
 
 class HostMemory final : public Memory {
  public:
-  HostMemory(std::byte* mapping, uint64_t mapped, std::byte* base, uint64_t bytes) : mapping_(mapping), mapped_(mapped), base_(base), bytes_(bytes) {}
+  HostMemory(std::byte* mapping, uint64_t mapped, std::byte* base, uint64_t bytes)
+      : mapping_(mapping), mapped_(mapped), base_(base), bytes_(bytes) {}
   ~HostMemory() override { munmap(mapping_, mapped_); }
   HostMemory(const HostMemory&) = delete;
   HostMemory& operator=(const HostMemory&) = delete;

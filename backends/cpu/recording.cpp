@@ -118,7 +118,9 @@ void CpuRecording::run(ThreadTeam& team, uint32_t first, uint32_t last) {
     CpuRecording* recording;
     ThreadTeam* team;
   } job{this, &team};
-  team.run([](void* context, uint32_t thread) { static_cast<Job*>(context)->recording->run_launches(*static_cast<Job*>(context)->team, thread); }, &job);
+  team.run([](void* context,
+              uint32_t thread) { static_cast<Job*>(context)->recording->run_launches(*static_cast<Job*>(context)->team, thread); },
+           &job);
 }
 
 void CpuRecording::run_launches(ThreadTeam& team, uint32_t thread) {
@@ -130,14 +132,15 @@ void CpuRecording::run_launches(ThreadTeam& team, uint32_t thread) {
       if (thread < tasks) launch.run(launch.args.get(), state_, thread, thread);
       continue;
     }
-    for (uint32_t task = next_task_[at].fetch_add(1, std::memory_order_relaxed); task < tasks; task = next_task_[at].fetch_add(1, std::memory_order_relaxed)) {
+    for (uint32_t task = next_task_[at].fetch_add(1, std::memory_order_relaxed); task < tasks;
+         task = next_task_[at].fetch_add(1, std::memory_order_relaxed)) {
       launch.run(launch.args.get(), state_, task, thread);
     }
   }
 }
 
-Result<std::unique_ptr<Recording>> record_plan(const Plan& plan, const Bindings& bindings, std::span<const CpuKernel> table, const CpuKernels& kernels,
-                                               const CpuAttentionKernels& attention, uint32_t threads) {
+Result<std::unique_ptr<Recording>> record_plan(const Plan& plan, const Bindings& bindings, std::span<const CpuKernel> table,
+                                               const CpuKernels& kernels, const CpuAttentionKernels& attention, uint32_t threads) {
   auto recording = std::make_unique<CpuRecording>();
   StepState& state = recording->state_;
   state.params = StepParams(bindings.step_params->host(), plan.config.limits);
@@ -152,7 +155,8 @@ Result<std::unique_ptr<Recording>> record_plan(const Plan& plan, const Bindings&
       KL_TRY(table[planned.support.row].bind(planned.op, context, recording->launches_));
       const size_t made = recording->launches_.size() - before;
       if (made != planned.support.stages.size()) {
-        return error(Code::internal, "kernel %s planned %zu stages and recorded %zu", planned.support.kernel.c_str(), planned.support.stages.size(), made);
+        return error(Code::internal, "kernel %s planned %zu stages and recorded %zu", planned.support.kernel.c_str(),
+                     planned.support.stages.size(), made);
       }
       for (size_t stage = 0; stage < made; ++stage) {
         recording->launches_[before + stage].barrier = stage == 0 ? planned.barrier || at == 0 : planned.support.stages[stage].barrier;

@@ -22,14 +22,14 @@ class CpuRecording final : public Recording {
 
   StepState state_;
   std::vector<Launch> launches_;
-  std::vector<uint32_t> segment_end_;                     // launches_ up to here, per segment
-  std::unique_ptr<std::atomic<uint32_t>[]> next_task_;    // per launch: the next task to claim
-  std::unique_ptr<Memory> scratch_;                       // StepState::scratch
-  uint32_t begin_ = 0, end_ = 0;                          // launches of the running submission
+  std::vector<uint32_t> segment_end_;                   // launches_ up to here, per segment
+  std::unique_ptr<std::atomic<uint32_t>[]> next_task_;  // per launch: the next task to claim
+  std::unique_ptr<Memory> scratch_;                     // StepState::scratch
+  uint32_t begin_ = 0, end_ = 0;                        // launches of the running submission
 };
 
-Result<std::unique_ptr<Recording>> record_plan(const Plan& plan, const Bindings& bindings, std::span<const CpuKernel> table, const CpuKernels& kernels,
-                                               const CpuAttentionKernels& attention, uint32_t threads);
+Result<std::unique_ptr<Recording>> record_plan(const Plan& plan, const Bindings& bindings, std::span<const CpuKernel> table,
+                                               const CpuKernels& kernels, const CpuAttentionKernels& attention, uint32_t threads);
 
 // The attention kernels that go with an instruction set.
 const CpuAttentionKernels& attention_kernels(Isa isa);

@@ -36,7 +36,8 @@ Result<std::unique_ptr<ThreadTeam>> ThreadTeam::create(uint32_t threads) {
   try {
     for (uint32_t t = 1; t < team->threads_; ++t) team->workers_.emplace_back([raw = team.get(), t] { raw->worker(t); });
   } catch (const std::system_error& refused) {
-    return error(Code::out_of_memory, "the system gave %zu of the %u worker threads asked for (%s)", team->workers_.size(), threads - 1, refused.what());
+    return error(Code::out_of_memory, "the system gave %zu of the %u worker threads asked for (%s)", team->workers_.size(), threads - 1,
+                 refused.what());
   }
   return team;
 }

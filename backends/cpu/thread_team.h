@@ -36,9 +36,9 @@ class ThreadTeam {
   std::vector<std::thread> workers_;
   Work work_ = nullptr;
   void* context_ = nullptr;
-  alignas(64) std::atomic<uint32_t> job_{0};      // increases with every run; workers wait on it
+  alignas(64) std::atomic<uint32_t> job_{0};  // increases with every run; workers wait on it
   alignas(64) std::atomic<uint32_t> arrived_{0};
-  alignas(64) std::atomic<uint32_t> phase_{0};    // increases with every barrier
+  alignas(64) std::atomic<uint32_t> phase_{0};  // increases with every barrier
   std::atomic<bool> stop_{false};
 };
 

@@ -77,9 +77,11 @@ class BitsRig {
         add(batch, mate.id, mate.tokens, mate.length, random_() % 2);
         mate.length += take;
         rows += take;
-        if (&mate == &others[others.size() / 2]) add(batch, sequence, std::span(prompt).subspan(at, count), static_cast<uint32_t>(at), count);
+        if (&mate == &others[others.size() / 2])
+          add(batch, sequence, std::span(prompt).subspan(at, count), static_cast<uint32_t>(at), count);
       }
-      const bool inside = std::any_of(batch.sequences.begin(), batch.sequences.end(), [&](const StepSequence& s) { return s.cache == sequence; });
+      const bool inside =
+          std::any_of(batch.sequences.begin(), batch.sequences.end(), [&](const StepSequence& s) { return s.cache == sequence; });
       if (!inside) add(batch, sequence, std::span(prompt).subspan(at, count), static_cast<uint32_t>(at), count);
 
       auto result = runner_->run(batch);

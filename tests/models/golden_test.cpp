@@ -34,13 +34,14 @@ TEST_P(Families, FastPathBitsDoNotDependOnChunksOrThreads) {
   for (const Cut& cut : {Cut{.chunk = 1}, Cut{.chunk = 7}, Cut{.chunk = 32, .threads = 2}, Cut{.chunk = 512, .threads = 3}}) {
     const std::vector<float> other = run_model(g.path, g.ids, cut);
     ASSERT_EQ(other.size(), whole.size());
-    EXPECT_EQ(std::memcmp(other.data(), whole.data(), whole.size() * sizeof(float)), 0) << "chunk " << cut.chunk << ", threads " << cut.threads;
+    EXPECT_EQ(std::memcmp(other.data(), whole.data(), whole.size() * sizeof(float)), 0)
+        << "chunk " << cut.chunk << ", threads " << cut.threads;
   }
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Families,
-                         testing::Values("llama", "llama3", "tinyllama", "mistral", "smollm2", "qwen2", "qwen3", "gemma3", "llama-q4_0", "llama-q4_1",
-                                         "llama-q8_0", "gemma3-q4_0"),
+                         testing::Values("llama", "llama3", "tinyllama", "mistral", "smollm2", "qwen2", "qwen3", "gemma3", "llama-q4_0",
+                                         "llama-q4_1", "llama-q8_0", "gemma3-q4_0"),
                          [](const auto& each) {
                            std::string name = each.param;
                            std::replace(name.begin(), name.end(), '-', '_');

@@ -41,7 +41,8 @@ int bench(Device& device, const std::vector<ops::OpCase>& cases, const char* wor
     const double median = seconds[kRounds / 2];
     OpCost sum;
     for (const Op& op : built.program.ops) {
-      const OpCost cost = kl::cost(built.program, op, built.rows, built.output_rows.size(), uint64_t{built.rows} * (built.history + built.rows));
+      const OpCost cost =
+          kl::cost(built.program, op, built.rows, built.output_rows.size(), uint64_t{built.rows} * (built.history + built.rows));
       sum.weight_bytes += cost.weight_bytes;
       sum.macs += cost.macs;
     }

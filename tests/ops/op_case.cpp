@@ -24,7 +24,8 @@ std::string OpCase::text() const {
 
 std::string OpCase::name() const {
   std::string out = text();
-  std::replace_if(out.begin(), out.end(), [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; }, '_');
+  std::replace_if(
+      out.begin(), out.end(), [](char c) { return std::isalnum(static_cast<unsigned char>(c)) == 0; }, '_');
   return out;
 }
 
@@ -99,20 +100,48 @@ class Maker {
     } else if (op == "norm_qkv_rope") {
       cache(kv_heads, d, 0);
       const bool normed = c_.word("heads", "plain") == "normed";
-      NormQkvRope o{.x = input(k), .out = {}, .gain = vector(k), .eps = 1e-5f,
-                    .wq = matrix(heads * d, k), .wk = matrix(kv_heads * d, k), .wv = matrix(kv_heads * d, k),
-                    .bq = vector(heads * d, bias), .bk = vector(kv_heads * d, bias), .bv = vector(kv_heads * d, bias),
-                    .q_gain = vector(d, normed), .k_gain = vector(d, normed),
-                    .heads = heads, .kv_heads = kv_heads, .head_size = d, .rope = rope(d), .cache = {0, 0}};
+      NormQkvRope o{.x = input(k),
+                    .out = {},
+                    .gain = vector(k),
+                    .eps = 1e-5f,
+                    .wq = matrix(heads * d, k),
+                    .wk = matrix(kv_heads * d, k),
+                    .wv = matrix(kv_heads * d, k),
+                    .bq = vector(heads * d, bias),
+                    .bk = vector(kv_heads * d, bias),
+                    .bv = vector(kv_heads * d, bias),
+                    .q_gain = vector(d, normed),
+                    .k_gain = vector(d, normed),
+                    .heads = heads,
+                    .kv_heads = kv_heads,
+                    .head_size = d,
+                    .rope = rope(d),
+                    .cache = {0, 0}};
       const Value q = p_.norm_qkv_rope(o);  // what went into the cache is seen through attention over it
-      b_.result = p_.attention({.q = q, .out = {}, .cache = {0, 0}, .heads = heads, .kv_heads = kv_heads, .head_size = d,
-                                .scale = 1.0f / std::sqrt(static_cast<float>(d)), .window = 0, .cap = 0, .sinks = {}});
+      b_.result = p_.attention({.q = q,
+                                .out = {},
+                                .cache = {0, 0},
+                                .heads = heads,
+                                .kv_heads = kv_heads,
+                                .head_size = d,
+                                .scale = 1.0f / std::sqrt(static_cast<float>(d)),
+                                .window = 0,
+                                .cap = 0,
+                                .sinks = {}});
     } else if (op == "attention") {
       const uint32_t window = c_.number("window", 0);
       cache(kv_heads, d, window);
       p_.kv_write(input(kv_heads * d), input(kv_heads * d), {0, 0}, kv_heads, d);
-      b_.result = p_.attention({.q = input(heads * d), .out = {}, .cache = {0, 0}, .heads = heads, .kv_heads = kv_heads, .head_size = d,
-                                .scale = 1.0f / std::sqrt(static_cast<float>(d)), .window = window, .cap = 0, .sinks = vector(heads, c_.yes("sinks"))});
+      b_.result = p_.attention({.q = input(heads * d),
+                                .out = {},
+                                .cache = {0, 0},
+                                .heads = heads,
+                                .kv_heads = kv_heads,
+                                .head_size = d,
+                                .scale = 1.0f / std::sqrt(static_cast<float>(d)),
+                                .window = window,
+                                .cap = 0,
+                                .sinks = vector(heads, c_.yes("sinks"))});
     } else if (op == "norm") {
       const uint32_t parts = c_.number("parts", 1);
       const bool layer = c_.word("kind", "rms") == "layer";
@@ -173,12 +202,17 @@ class Maker {
   }
   // [T width], a row of its own for each token of history and step.
   Value input(uint32_t width) { return p_.gather_rows(add(4 * kMaxRows, width, Format::f32, 1.0f), 1.0f); }
-  WeightId matrix(uint32_t n, uint32_t k) { return add(n, k, *format_from_name(c_.word("w", "f32")), 1.0f / std::sqrt(static_cast<float>(k))); }
+  WeightId matrix(uint32_t n, uint32_t k) {
+    return add(n, k, *format_from_name(c_.word("w", "f32")), 1.0f / std::sqrt(static_cast<float>(k)));
+  }
   WeightId vector(uint32_t k, bool present = true) { return present ? add(1, k, Format::f32, 1.0f) : WeightId{}; }
   Activation activation() const {
     const std::string a = c_.word("activation", "silu");
-    return a == "gelu_tanh" ? Activation::gelu_tanh : a == "gelu_erf" ? Activation::gelu_erf : a == "gelu_quick" ? Activation::gelu_quick
-           : a == "none"    ? Activation::none : Activation::silu;
+    return a == "gelu_tanh"    ? Activation::gelu_tanh
+           : a == "gelu_erf"   ? Activation::gelu_erf
+           : a == "gelu_quick" ? Activation::gelu_quick
+           : a == "none"       ? Activation::none
+                               : Activation::silu;
   }
   RopeSpec rope(uint32_t d) const {
     RopeSpec r;

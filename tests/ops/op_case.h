@@ -17,8 +17,8 @@ struct OpCase {
   std::string op;
   std::map<std::string, std::string> keys;
 
-  std::string text() const;      // "linear K=256 N=33 T=1 act=q8 ..."
-  std::string name() const;      // the same as a test's name
+  std::string text() const;  // "linear K=256 N=33 T=1 act=q8 ..."
+  std::string name() const;  // the same as a test's name
   uint32_t number(const char* key, uint32_t otherwise) const;
   std::string word(const char* key, const char* otherwise) const;
   bool yes(const char* key) const { return word(key, "no") == "yes"; }
@@ -29,13 +29,13 @@ Result<std::vector<OpCase>> read_cases(const std::string& path);
 
 // A case as programs and data.
 struct Built {
-  Program program;                                // inputs by gather_rows, the op, its result in `result`
+  Program program;  // inputs by gather_rows, the op, its result in `result`
   Value result;
-  std::vector<std::vector<std::byte>> weights;    // by WeightId, canonical bytes
+  std::vector<std::vector<std::byte>> weights;  // by WeightId, canonical bytes
   RunConfig config;
-  uint32_t rows = 0;                              // T
-  uint32_t history = 0;                           // rows run (in steps of `rows` or fewer) before the last step: what attention finds in the cache
-  std::vector<uint32_t> output_rows;              // rows of the last step whose logits are wanted
+  uint32_t rows = 0;                  // T
+  uint32_t history = 0;               // rows run (in steps of `rows` or fewer) before the last step: what attention finds in the cache
+  std::vector<uint32_t> output_rows;  // rows of the last step whose logits are wanted
 };
 Built build(const OpCase& c);
 // The same with every weight and input replaced by its magnitude, weights in float32: its result bounds sum |w||x| (linear ops only).
@@ -44,10 +44,10 @@ Built build_magnitudes(const OpCase& c);
 // The last step's result, [rows or outputs, width], as floats (token ids for sample). guard: bytes around the arena were left alone.
 struct Run {
   std::vector<float> values;
-  std::string kernel;        // of the op itself; the first one when it was expanded
-  std::string report;        // kernels and why better ones were skipped
+  std::string kernel;  // of the op itself; the first one when it was expanded
+  std::string report;  // kernels and why better ones were skipped
   bool guard_intact = true;
-  double seconds = 0;        // of one step
+  double seconds = 0;  // of one step
 };
 Result<Run> run(Device& device, const Built& built, int repeats = 1);
 

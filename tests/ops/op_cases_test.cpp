@@ -25,7 +25,9 @@ std::vector<cpu::Isa> isas_here() {
   return isas;
 }
 
-bool is_linear(const std::string& op) { return op == "linear" || op == "norm_linear" || op == "linear_residual" || op == "select_norm_head"; }
+bool is_linear(const std::string& op) {
+  return op == "linear" || op == "norm_linear" || op == "linear_residual" || op == "select_norm_head";
+}
 
 // What an element may differ by.
 //   linear ops with float32 inputs   (K + 8) eps sum|w||x|
@@ -49,7 +51,8 @@ Bound bound_of(const OpCase& c) {
   if (c.op == "norm_qkv_rope") return {q8 ? 3e-2 : half ? 2e-3 : c.word("kv", "f16") == "f32" ? 2e-5 : 2e-3, q8 ? 1e-4 : 1e-6};
   if (c.op == "attention") {
     const std::string kv = c.word("kv", "f16");
-    return kv == "f32" || kv == "f16" ? Bound{1e-5, 1e-10} : Bound{2e-2, 1e-4};  // q8, q4: the query and the probabilities are rounded as well
+    return kv == "f32" || kv == "f16" ? Bound{1e-5, 1e-10}
+                                      : Bound{2e-2, 1e-4};  // q8, q4: the query and the probabilities are rounded as well
   }
   if (c.op == "gather_rows" || c.op == "add" || c.op == "select_rows" || c.op == "sample") return {0, 0};
   return {4e-6, 1e-11};
@@ -86,16 +89,16 @@ TEST_P(EveryCase, AgreesWithTheReference) {
   for (size_t i = 0; i < wanted->values.size(); ++i) {
     const double w = static_cast<double>(wanted->values[i]), g = static_cast<double>(got->values[i]), difference = std::fabs(g - w);
     ASSERT_FALSE(std::isnan(got->values[i])) << "element " << i << " of " << got->kernel;
-    ASSERT_LE(difference, bound.element * (magnitude.empty() ? most : static_cast<double>(magnitude[i]))) << "element " << i << " of " << got->kernel;
+    ASSERT_LE(difference, bound.element * (magnitude.empty() ? most : static_cast<double>(magnitude[i])))
+        << "element " << i << " of " << got->kernel;
     squares += w * w;
     errors += difference * difference;
   }
   EXPECT_LE(errors, bound.mean_square * squares) << got->kernel;
 }
 
-INSTANTIATE_TEST_SUITE_P(Cases, EveryCase, testing::Combine(testing::ValuesIn(all_cases()), testing::ValuesIn(isas_here())), [](const auto& each) {
-  return std::get<0>(each.param).name() + "_" + cpu::name(std::get<1>(each.param));
-});
+INSTANTIATE_TEST_SUITE_P(Cases, EveryCase, testing::Combine(testing::ValuesIn(all_cases()), testing::ValuesIn(isas_here())),
+                         [](const auto& each) { return std::get<0>(each.param).name() + "_" + cpu::name(std::get<1>(each.param)); });
 
 TEST(OpCases, EveryOpOfTheSetHasACase) {
   const std::vector<OpCase> cases = all_cases();

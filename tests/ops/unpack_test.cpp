@@ -33,7 +33,8 @@ TEST(Unpack, EveryFormatAndInstructionSetGivesTheBitsOfTheRow) {
       for (size_t o = 0; o < kN; ++o) {
         for (size_t k = 0; k < kK; ++k) {
           ASSERT_EQ(std::memcmp(&out[k * kN + o], &values[o * kK + k], sizeof(float)), 0)
-              << format.name << " " << name(isa) << " output " << o << " K " << k << ": " << out[k * kN + o] << " instead of " << values[o * kK + k];
+              << format.name << " " << name(isa) << " output " << o << " K " << k << ": " << out[k * kN + o] << " instead of "
+              << values[o * kK + k];
         }
       }
       for (size_t i = kK * kN; i < out.size(); ++i) EXPECT_EQ(out[i], kGuard);

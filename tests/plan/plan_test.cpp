@@ -22,10 +22,25 @@ Program two_layers() {
     b.cut();
     RopeSpec rope;
     rope.dims = 32;
-    const Value q = b.norm_qkv_rope({.x = x, .out = {}, .gain = gain(128), .eps = 1e-5f, .wq = matrix(128, 128), .wk = matrix(64, 128), .wv = matrix(64, 128),
-                                     .bq = {}, .bk = {}, .bv = {}, .q_gain = gain(32), .k_gain = gain(32), .heads = 4, .kv_heads = 2, .head_size = 32,
-                                     .rope = rope, .cache = {0, l}});
-    const Value mixed = b.attention({.q = q, .out = {}, .cache = {0, l}, .heads = 4, .kv_heads = 2, .head_size = 32, .scale = 1, .window = 0, .cap = 0, .sinks = {}});
+    const Value q = b.norm_qkv_rope({.x = x,
+                                     .out = {},
+                                     .gain = gain(128),
+                                     .eps = 1e-5f,
+                                     .wq = matrix(128, 128),
+                                     .wk = matrix(64, 128),
+                                     .wv = matrix(64, 128),
+                                     .bq = {},
+                                     .bk = {},
+                                     .bv = {},
+                                     .q_gain = gain(32),
+                                     .k_gain = gain(32),
+                                     .heads = 4,
+                                     .kv_heads = 2,
+                                     .head_size = 32,
+                                     .rope = rope,
+                                     .cache = {0, l}});
+    const Value mixed = b.attention(
+        {.q = q, .out = {}, .cache = {0, l}, .heads = 4, .kv_heads = 2, .head_size = 32, .scale = 1, .window = 0, .cap = 0, .sinks = {}});
     x = b.linear_residual(mixed, matrix(128, 128), x);
     x = b.linear_residual(b.norm_gate_up(x, gain(128), 1e-5f, matrix(192, 128), matrix(192, 128), Activation::silu), matrix(128, 192), x);
   }
@@ -138,7 +153,8 @@ TEST(Plan, ARefusalNamesTheOpAndEveryKernelsReason) {
 TEST(Plan, TheDumpNamesKernelsActivationsAndStages) {
   const Plan plan = plan_on(false);
   const std::string text = to_text(plan);
-  for (const char* part : {"kernel norm_qkv_rope.q8.", "activations q8", "norm+quantize | qkv | heads+rope+cache", "launches", "segment 3"}) {
+  for (const char* part :
+       {"kernel norm_qkv_rope.q8.", "activations q8", "norm+quantize | qkv | heads+rope+cache", "launches", "segment 3"}) {
     EXPECT_NE(text.find(part), std::string::npos) << part << "\n" << text;
   }
   EXPECT_NE(support_text(plan).find("2 x norm_gate_up"), std::string::npos) << support_text(plan);

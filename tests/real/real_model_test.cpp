@@ -71,7 +71,8 @@ TEST(RealModel, PeakMemoryOfAFirstLoadIsWhatWasEstimated) {
   const uint64_t bound = estimate->weights + estimate->largest_tensor + estimate->kv + estimate->workspace + (uint64_t{32} << 20);
   std::printf("estimate %s bytes (weights %s, cache %s, workspace %s, largest tensor %s); peak resident %s, bound %s\n",
               with_commas(estimate->total()).c_str(), with_commas(estimate->weights).c_str(), with_commas(estimate->kv).c_str(),
-              with_commas(estimate->workspace).c_str(), with_commas(estimate->largest_tensor).c_str(), with_commas(peak).c_str(), with_commas(bound).c_str());
+              with_commas(estimate->workspace).c_str(), with_commas(estimate->largest_tensor).c_str(), with_commas(peak).c_str(),
+              with_commas(bound).c_str());
   EXPECT_LE(peak, bound);
 }
 

@@ -12,7 +12,8 @@ namespace {
 
 template <class S, class D>
 constexpr CpuKernels make_kernels(const char* name) {
-  return {name,           linear<S, D>, norm<S, NormKind::rms>, norm<S, NormKind::layer>, quantize<S>, activate_rows<S>, unpack_panel<S, D>, read_bytes<S, D>,
+  return {name,           linear<S, D>,     norm<S, NormKind::rms>, norm<S, NormKind::layer>,
+          quantize<S>,    activate_rows<S>, unpack_panel<S, D>,     read_bytes<S, D>,
           dot_peak<S, D>, fma_peak<S>};
 }
 

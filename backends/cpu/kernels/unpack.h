@@ -12,7 +12,9 @@ namespace {
 
 template <class D, int kMax, int kInitial>
 KL_INLINE auto code_at(const typename D::Codes& codes, int b) {
-  alignas(4) static constexpr std::byte kUnits[4][4] = {{std::byte{1}}, {std::byte{0}, std::byte{1}}, {std::byte{0}, std::byte{0}, std::byte{1}},
+  alignas(4) static constexpr std::byte kUnits[4][4] = {{std::byte{1}},
+                                                        {std::byte{0}, std::byte{1}},
+                                                        {std::byte{0}, std::byte{0}, std::byte{1}},
                                                         {std::byte{0}, std::byte{0}, std::byte{0}, std::byte{1}}};
   return D::template finish<kMax>(D::template add<kMax>(D::template start<kMax>(kInitial), codes, D::load_four(kUnits[b])), kInitial);
 }
@@ -82,19 +84,30 @@ template <class S, class D>
 template <class S, class D>
 void unpack_panel(Format format, const std::byte* panel, size_t k, float* out) {
   switch (format) {
-    case Format::q4_0: return unpack_blocks<S, D, PackedQ4_0>(panel, k, out);
-    case Format::q4_1: return unpack_blocks<S, D, PackedQ4_1>(panel, k, out);
-    case Format::q5_0: return unpack_blocks<S, D, PackedQ5_0>(panel, k, out);
-    case Format::q5_1: return unpack_blocks<S, D, PackedQ5_1>(panel, k, out);
-    case Format::q8_0: return unpack_blocks<S, D, PackedQ8_0>(panel, k, out);
-    case Format::q4_k: return unpack_blocks<S, D, PackedQ4K>(panel, k, out);
-    case Format::q5_k: return unpack_blocks<S, D, PackedQ5K>(panel, k, out);
-    case Format::q6_k: return unpack_q6k<S, D>(panel, k, out);
-    case Format::iq4_nl: return unpack_blocks<S, D, PackedIq4Nl>(panel, k, out);
-    case Format::mxfp4: return unpack_blocks<S, D, PackedMxfp4>(panel, k, out);
+    case Format::q4_0:
+      return unpack_blocks<S, D, PackedQ4_0>(panel, k, out);
+    case Format::q4_1:
+      return unpack_blocks<S, D, PackedQ4_1>(panel, k, out);
+    case Format::q5_0:
+      return unpack_blocks<S, D, PackedQ5_0>(panel, k, out);
+    case Format::q5_1:
+      return unpack_blocks<S, D, PackedQ5_1>(panel, k, out);
+    case Format::q8_0:
+      return unpack_blocks<S, D, PackedQ8_0>(panel, k, out);
+    case Format::q4_k:
+      return unpack_blocks<S, D, PackedQ4K>(panel, k, out);
+    case Format::q5_k:
+      return unpack_blocks<S, D, PackedQ5K>(panel, k, out);
+    case Format::q6_k:
+      return unpack_q6k<S, D>(panel, k, out);
+    case Format::iq4_nl:
+      return unpack_blocks<S, D, PackedIq4Nl>(panel, k, out);
+    case Format::mxfp4:
+      return unpack_blocks<S, D, PackedMxfp4>(panel, k, out);
     case Format::f32:
     case Format::f16:
-    case Format::bf16: return;  // read as they are
+    case Format::bf16:
+      return;  // read as they are
   }
 }
 

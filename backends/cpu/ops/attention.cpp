@@ -8,7 +8,7 @@ namespace {
 struct Args {
   const CpuAttentionKernels* kernels = nullptr;
   const StepSplit* split = nullptr;
-  AttentionArgs attention;      // q, out, cache, heads, ...; positions and pages are set from the step
+  AttentionArgs attention;  // q, out, cache, heads, ...; positions and pages are set from the step
   float* partials = nullptr;
   uint32_t group = 0;
 };
@@ -17,12 +17,14 @@ AttentionShape shape_of(const Attention& o) { return {o.kv_heads, o.heads / o.kv
 
 Answer support(const Op& op, const SupportContext& c) {
   const auto& o = std::get<Attention>(op);
-  if (!valid(KvPageShape{c.config.kv, o.head_size, o.kv_heads})) return refuse("head size %u is not a multiple of 8 from 8 to 1024", o.head_size);
+  if (!valid(KvPageShape{c.config.kv, o.head_size, o.kv_heads}))
+    return refuse("head size %u is not a multiple of 8 from 8 to 1024", o.head_size);
   Support s;
   s.kernel = std::string(kv_layout_name(c.config.kv)) + "." + c.isa;
   use_vector(s, o.sinks);
   s.stages = {{"rows and spans"}, {"merge"}};
-  s.scratch_bytes = round_up(attention_partial_floats_bound(shape_of(o), c.config.rows, c.config.limits.pages * kKvPageTokens, c.threads) * sizeof(float), 64);
+  s.scratch_bytes = round_up(
+      attention_partial_floats_bound(shape_of(o), c.config.rows, c.config.limits.pages * kKvPageTokens, c.threads) * sizeof(float), 64);
   return s;
 }
 
@@ -43,7 +45,8 @@ void run(const Args& a, const StepState& step, uint32_t index, uint32_t thread) 
     a.kernels->attention(args, t.row0, t.row1, t.kv_head, scratch);
   } else {
     const AttentionMerge& m = a.split->split.merges[t.partial];
-    a.kernels->attention_partial(args, t.row0, t.row1, t.kv_head, t.span0, t.span1, {a.partials + m.partial_offset, m.first_span, m.spans}, scratch);
+    a.kernels->attention_partial(args, t.row0, t.row1, t.kv_head, t.span0, t.span1, {a.partials + m.partial_offset, m.first_span, m.spans},
+                                 scratch);
   }
 }
 
@@ -51,8 +54,8 @@ uint32_t merge_tasks(const Args& a, const StepState&) { return static_cast<uint3
 
 void merge_run(const Args& a, const StepState& step, uint32_t index, uint32_t thread) {
   const AttentionMerge& m = a.split->split.merges[index];
-  a.kernels->attention_merge(of_sequence(a, step, m.sequence), m.row0, m.row1, m.kv_head, {a.partials + m.partial_offset, m.first_span, m.spans},
-                             step.scratch + thread * step.scratch_stride);
+  a.kernels->attention_merge(of_sequence(a, step, m.sequence), m.row0, m.row1, m.kv_head,
+                             {a.partials + m.partial_offset, m.first_span, m.spans}, step.scratch + thread * step.scratch_stride);
 }
 
 Status bind(const Op& op, const BindContext& c, std::vector<Launch>& out) {

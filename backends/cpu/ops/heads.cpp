@@ -26,7 +26,8 @@ void rope_run(const RopeArgs& a, const StepState& step, uint32_t task, uint32_t)
   const size_t width = size_t{a.heads} * a.head_size;
   std::memcpy(a.y + first * width, a.x + first * width, (last - first) * width * sizeof(float));
   const uint32_t dims = a.rope->spec.dims;
-  a.kernels->rope(a.y + first * width, width, a.rope->table.data() + size_t{first} * dims, last - first, a.heads, a.head_size, dims, a.style);
+  a.kernels->rope(a.y + first * width, width, a.rope->table.data() + size_t{first} * dims, last - first, a.heads, a.head_size, dims,
+                  a.style);
 }
 
 Answer support_rope(const Op& op, const SupportContext& c) {
@@ -61,15 +62,16 @@ void write_run(const WriteArgs& a, const StepState& step, uint32_t task, uint32_
     const uint32_t sequence = step.params.row_sequence()[r];
     uint32_t end = r + 1;
     while (end < last && step.params.row_sequence()[end] == sequence) ++end;
-    a.kernels->kv_write(a.cache, step.params.block_table(a.group, sequence), step.params.row_slot() + r, a.k + r * a.width, a.v + r * a.width, a.width,
-                        end - r);
+    a.kernels->kv_write(a.cache, step.params.block_table(a.group, sequence), step.params.row_slot() + r, a.k + r * a.width,
+                        a.v + r * a.width, a.width, end - r);
     r = end;
   }
 }
 
 Answer support_write(const Op& op, const SupportContext& c) {
   const auto& o = std::get<KvWrite>(op);
-  if (!valid(KvPageShape{c.config.kv, o.head_size, o.heads})) return refuse("head size %u is not a multiple of 8 from 8 to 1024", o.head_size);
+  if (!valid(KvPageShape{c.config.kv, o.head_size, o.heads}))
+    return refuse("head size %u is not a multiple of 8 from 8 to 1024", o.head_size);
   Support s;
   s.kernel = std::string(kv_layout_name(c.config.kv)) + "." + c.isa;
   s.stages = {{"write"}};

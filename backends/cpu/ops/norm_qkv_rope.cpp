@@ -38,11 +38,11 @@ Answer support(const Op& op, const SupportContext& c) {
 struct HeadArgs {
   const CpuKernels* kernels = nullptr;
   const CpuAttentionKernels* attention = nullptr;
-  float *q = nullptr, *k = nullptr, *v = nullptr;             // [T H*D] [T G*D] [T G*D]
-  const float *q_gain = nullptr, *k_gain = nullptr;           // [D] or null
+  float *q = nullptr, *k = nullptr, *v = nullptr;    // [T H*D] [T G*D] [T G*D]
+  const float *q_gain = nullptr, *k_gain = nullptr;  // [D] or null
   float eps = 0;
   uint32_t heads = 0, kv_heads = 0, head_size = 0;
-  const StepRope* rope = nullptr;                             // null: no positions
+  const StepRope* rope = nullptr;  // null: no positions
   RopeStyle style = RopeStyle::neighbours;
   KvLayer cache;
   uint32_t group = 0;
@@ -80,8 +80,8 @@ void head_run(const HeadArgs& a, const StepState& step, uint32_t task, uint32_t)
     const uint32_t sequence = step.params.row_sequence()[r];
     uint32_t end = r + 1;
     while (end < last && step.params.row_sequence()[end] == sequence) ++end;
-    a.attention->kv_write(a.cache, step.params.block_table(a.group, sequence), step.params.row_slot() + r, a.k + r * kv_width, a.v + r * kv_width, kv_width,
-                          end - r);
+    a.attention->kv_write(a.cache, step.params.block_table(a.group, sequence), step.params.row_slot() + r, a.k + r * kv_width,
+                          a.v + r * kv_width, kv_width, end - r);
     r = end;
   }
 }

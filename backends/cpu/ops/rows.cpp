@@ -71,7 +71,8 @@ void add(const RowArgs& a, const StepState& step, uint32_t task, uint32_t) {
 
 void select(const RowArgs& a, const StepState& step, uint32_t task, uint32_t) {
   const Range r = rows_of(a, step, task);
-  for (size_t t = r.first; t < r.last; ++t) std::memcpy(a.y + t * a.width, a.a + size_t{step.params.output_rows()[t]} * a.width, a.width * sizeof(float));
+  for (size_t t = r.first; t < r.last; ++t)
+    std::memcpy(a.y + t * a.width, a.a + size_t{step.params.output_rows()[t]} * a.width, a.width * sizeof(float));
 }
 
 // The first index of the largest value; -1 when there is no number at all.

@@ -30,8 +30,8 @@ Status bind(const Op& op, const BindContext& c, std::vector<Launch>& out) {
   rows.is_norm = true;
   rows.f16 = c.planned.support.activations == ActivationFormat::f16;
   rows.per_output = true;
-  rows.selected = reinterpret_cast<float*>(prepared + (q8 ? round_up(q8_bytes(c.plan.config.outputs, k), 64)
-                                                          : round_up(size_t{c.plan.config.outputs} * k * sizeof(float), 64)));
+  rows.selected = reinterpret_cast<float*>(
+      prepared + (q8 ? round_up(q8_bytes(c.plan.config.outputs, k), 64) : round_up(size_t{c.plan.config.outputs} * k * sizeof(float), 64)));
   rows.norm.x = c.value(o.x);
   rows.norm.x_stride = c.width(o.x);
   rows.norm.gain = c.vector(o.gain);

@@ -10,7 +10,8 @@ namespace kl::cpu {
 std::string linear_refusal(const SupportContext& c, WeightId w, bool q8) {
   const WeightInfo& i = c.info(w);
   if (q8 && !reads_q8(i.format)) return format("weights are %s", kl::name(i.format));
-  if (q8 && c.config.activations != ActivationFormat::q8) return format("rounds activations to q8, %s asked for", kl::name(c.config.activations));
+  if (q8 && c.config.activations != ActivationFormat::q8)
+    return format("rounds activations to q8, %s asked for", kl::name(c.config.activations));
   if (!q8 && reads_q8(i.format) && c.config.activations == ActivationFormat::q8) return "keeps activations in f32, q8 asked for";
   if (i.k % kl::info(i.format).block_elements != 0) return format("K = %u is not a multiple of %u", i.k, kl::info(i.format).block_elements);
   return {};

@@ -36,10 +36,10 @@ Launch linear_launch(LinearStage stage, const BindContext& c);
 
 // Rows of x into q8 tiles, or through a norm into q8 tiles or float32 rows. select: rows are the step's output rows, gathered into `selected` first.
 struct RowStage {
-  NormArgs norm;              // x, y, q8, strides, k; rows is set from the step
-  bool is_norm = false;       // false: quantize only
-  bool layer = false;         // layer norm instead of RMS
-  bool f16 = false;           // y is then rounded to f16
+  NormArgs norm;         // x, y, q8, strides, k; rows is set from the step
+  bool is_norm = false;  // false: quantize only
+  bool layer = false;    // layer norm instead of RMS
+  bool f16 = false;      // y is then rounded to f16
   bool per_output = false;
   float* selected = nullptr;  // [O k]
   const CpuKernels* kernels = nullptr;

@@ -55,7 +55,8 @@ void run(const AttentionOp& a, const StepState& step, uint32_t task, uint32_t) {
 
 Answer support(const Op& op, const SupportContext& c) {
   const auto& o = std::get<Attention>(op);
-  if (!valid(KvPageShape{c.config.kv, o.head_size, o.kv_heads})) return refuse("head size %u is not a multiple of 8 from 8 to 1024", o.head_size);
+  if (!valid(KvPageShape{c.config.kv, o.head_size, o.kv_heads}))
+    return refuse("head size %u is not a multiple of 8 from 8 to 1024", o.head_size);
   Support s;
   s.stages = {{"attention"}};
   use_vector(s, o.sinks);
@@ -90,7 +91,8 @@ void write_run(const WriteOp& a, const StepState& step, uint32_t t, uint32_t) {
 
 Answer support_write(const Op& op, const SupportContext& c) {
   const auto& o = std::get<KvWrite>(op);
-  if (!valid(KvPageShape{c.config.kv, o.head_size, o.heads})) return refuse("head size %u is not a multiple of 8 from 8 to 1024", o.head_size);
+  if (!valid(KvPageShape{c.config.kv, o.head_size, o.heads}))
+    return refuse("head size %u is not a multiple of 8 from 8 to 1024", o.head_size);
   Support s;
   s.stages = {{"write"}};
   return s;

@@ -32,11 +32,16 @@ uint32_t tasks(const Row<O>& a, const StepState& step) {
 
 double act(Activation kind, double x) {
   switch (kind) {
-    case Activation::none: return x;
-    case Activation::silu: return x / (1.0 + std::exp(-x));
-    case Activation::gelu_tanh: return 0.5 * x * (1.0 + std::tanh(0.7978845608028653559 * (x + 0.044715 * x * x * x)));
-    case Activation::gelu_erf: return 0.5 * x * (1.0 + std::erf(x * 0.70710678118654752440));
-    case Activation::gelu_quick: return x / (1.0 + std::exp(-1.702 * x));
+    case Activation::none:
+      return x;
+    case Activation::silu:
+      return x / (1.0 + std::exp(-x));
+    case Activation::gelu_tanh:
+      return 0.5 * x * (1.0 + std::tanh(0.7978845608028653559 * (x + 0.044715 * x * x * x)));
+    case Activation::gelu_erf:
+      return 0.5 * x * (1.0 + std::erf(x * 0.70710678118654752440));
+    case Activation::gelu_quick:
+      return x / (1.0 + std::exp(-1.702 * x));
   }
   return x;
 }
@@ -65,7 +70,8 @@ void run(const Row<Norm>& a, const StepState&, uint32_t t, uint32_t) {
     for (size_t i = 0; i < k; ++i) squares += (static_cast<double>(x[i]) - mean) * (static_cast<double>(x[i]) - mean);
     const double r = 1.0 / std::sqrt(squares / static_cast<double>(k) + static_cast<double>(a.op.eps));
     for (size_t i = 0; i < k; ++i) {
-      const double gain = a.gain != nullptr ? static_cast<double>(a.gain[i]) : 1.0, bias = a.bias != nullptr ? static_cast<double>(a.bias[i]) : 0.0;
+      const double gain = a.gain != nullptr ? static_cast<double>(a.gain[i]) : 1.0,
+                   bias = a.bias != nullptr ? static_cast<double>(a.bias[i]) : 0.0;
       y[i] = static_cast<float>((static_cast<double>(x[i]) - mean) * r * gain + bias);
     }
   }
@@ -78,7 +84,8 @@ void run(const Row<Rope>& a, const StepState& step, uint32_t t, uint32_t) {
     float* x = a.out + t * a.width + size_t{h} * d;
     for (uint32_t i = 0; i < pairs; ++i) {
       const double angle = static_cast<double>(step.params.positions()[3 * t + a.rope.component[i]]) * a.rope.frequency[i];
-      const double c = std::cos(angle) * static_cast<double>(a.rope.attention_factor), s = std::sin(angle) * static_cast<double>(a.rope.attention_factor);
+      const double c = std::cos(angle) * static_cast<double>(a.rope.attention_factor),
+                   s = std::sin(angle) * static_cast<double>(a.rope.attention_factor);
       const bool neighbours = a.op.rope.style == RopeStyle::neighbours;
       float& x0 = x[neighbours ? 2 * i : i];
       float& x1 = x[neighbours ? 2 * i + 1 : i + pairs];

@@ -38,9 +38,9 @@ enum class MemoryUse : uint8_t { weights, kv, arena, step_params };
 struct RunConfig {
   ActivationFormat activations = ActivationFormat::q8;  // wanted input rounding of linears with quantized weights
   KvFormat kv = KvFormat::f16;
-  uint32_t rows = 1;          // of this bucket, at most (T)
-  uint32_t outputs = 1;       // likewise (O)
-  StepLimits limits;          // the layout of StepParams: the same for every bucket of a model
+  uint32_t rows = 1;               // of this bucket, at most (T)
+  uint32_t outputs = 1;            // likewise (O)
+  StepLimits limits;               // the layout of StepParams: the same for every bucket of a model
   std::vector<uint32_t> kv_pages;  // [groups] pages of each group's pool
 };
 
@@ -58,13 +58,13 @@ struct Stage {
 };
 
 struct Support {
-  std::string kernel;                 // row of the kernel table: "linear.q8.avx512-vnni"
+  std::string kernel;  // row of the kernel table: "linear.q8.avx512-vnni"
   std::vector<Stage> stages;
-  std::vector<WeightUse> weights;     // one per weight of the op
+  std::vector<WeightUse> weights;  // one per weight of the op
   uint64_t scratch_bytes = 0;
   ActivationFormat activations = ActivationFormat::f32;
-  uint32_t row = 0;                   // the backend's own index of the kernel
-  std::vector<std::string> skipped;   // better kernels and why each refused: "linear.f32: weights are q4_0"
+  uint32_t row = 0;                  // the backend's own index of the kernel
+  std::vector<std::string> skipped;  // better kernels and why each refused: "linear.f32: weights are q4_0"
 };
 
 struct Refusal {
@@ -101,7 +101,7 @@ struct PackRequest {
 struct CopyRequest {
   Memory* to = nullptr;
   uint64_t to_offset = 0;
-  const Memory* from = nullptr;       // null: from_host
+  const Memory* from = nullptr;  // null: from_host
   const std::byte* from_host = nullptr;
   uint64_t from_offset = 0;
   uint64_t bytes = 0;

@@ -36,19 +36,21 @@ class StepParams {
 
   const StepLimits& limits() const { return limits_; }
   StepHeader& header() const { return *at<StepHeader>(0); }
-  int32_t* tokens() const { return at<int32_t>(token_offset()); }                           // [T] token ids
-  int32_t* positions() const { return at<int32_t>(position_offset(limits_)); }              // [T 3] M-RoPE components, equal for text
-  uint32_t* row_sequence() const { return at<uint32_t>(row_sequence_offset(limits_)); }     // [T] index into sequences()
-  int32_t* row_slot() const { return at<int32_t>(row_slot_offset(limits_)); }               // [T] index of the row within its sequence's cache
-  uint32_t* output_rows() const { return at<uint32_t>(output_offset(limits_)); }            // [O] row whose logits are wanted, ascending
+  int32_t* tokens() const { return at<int32_t>(token_offset()); }                        // [T] token ids
+  int32_t* positions() const { return at<int32_t>(position_offset(limits_)); }           // [T 3] M-RoPE components, equal for text
+  uint32_t* row_sequence() const { return at<uint32_t>(row_sequence_offset(limits_)); }  // [T] index into sequences()
+  int32_t* row_slot() const { return at<int32_t>(row_slot_offset(limits_)); }            // [T] index of the row within its sequence's cache
+  uint32_t* output_rows() const { return at<uint32_t>(output_offset(limits_)); }         // [O] row whose logits are wanted, ascending
   StepSequenceParams* sequences() const { return at<StepSequenceParams>(sequence_offset(limits_)); }
-  uint32_t* block_table(uint32_t group, uint32_t sequence) const {                          // [pages] logical page -> physical page or kNoPage
+  uint32_t* block_table(uint32_t group, uint32_t sequence) const {  // [pages] logical page -> physical page or kNoPage
     return at<uint32_t>(table_offset(limits_)) + (size_t{group} * limits_.sequences + sequence) * limits_.pages;
   }
 
  private:
   template <class T>
-  T* at(size_t offset) const { return reinterpret_cast<T*>(base_ + offset); }
+  T* at(size_t offset) const {
+    return reinterpret_cast<T*>(base_ + offset);
+  }
   static size_t token_offset() { return sizeof(StepHeader); }
   static size_t position_offset(const StepLimits& l) { return token_offset() + size_t{4} * l.rows; }
   static size_t row_sequence_offset(const StepLimits& l) { return position_offset(l) + size_t{12} * l.rows; }

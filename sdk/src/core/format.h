@@ -31,9 +31,7 @@ inline constexpr FormatInfo kFormats[kFormatCount] = {
 constexpr const FormatInfo& info(Format format) { return kFormats[static_cast<size_t>(format)]; }
 constexpr const char* name(Format format) { return info(format).name; }
 // Bytes of a row of `elements` values; elements is a multiple of the block size (checked where files are read).
-constexpr uint64_t row_bytes(Format format, uint64_t elements) {
-  return elements / info(format).block_elements * info(format).block_bytes;
-}
+constexpr uint64_t row_bytes(Format format, uint64_t elements) { return elements / info(format).block_elements * info(format).block_bytes; }
 std::optional<Format> format_from_ggml(uint32_t ggml_type);
 std::optional<Format> format_from_name(std::string_view name);
 
@@ -43,8 +41,8 @@ constexpr const char* name(ActivationFormat a) { return a == ActivationFormat::f
 
 // What the KV cache holds.
 enum class KvFormat : uint8_t { f32, f16, q8, q4 };
-inline constexpr uint32_t kKvPageTokens = 32;                                   // positions in a page: logical page = position / 32
-inline constexpr uint32_t kNoPage = std::numeric_limits<uint32_t>::max();       // block table entry without a page (behind a window)
+inline constexpr uint32_t kKvPageTokens = 32;                              // positions in a page: logical page = position / 32
+inline constexpr uint32_t kNoPage = std::numeric_limits<uint32_t>::max();  // block table entry without a page (behind a window)
 constexpr const char* name(KvFormat f) { return f == KvFormat::f32 ? "f32" : f == KvFormat::f16 ? "f16" : f == KvFormat::q8 ? "q8" : "q4"; }
 
 }  // namespace kl

@@ -21,8 +21,8 @@ constexpr uint16_t f32_to_f16(float value) {
   const uint32_t magnitude = bits & 0x7fffffffu;
   if (magnitude > 0x7f800000u) return static_cast<uint16_t>(sign | 0x7e00u);
   if (magnitude >= 0x477ff000u) return static_cast<uint16_t>(sign | 0x7c00u);  // rounds to 65536 or more
-  if (magnitude < 0x38800000u) {                                              // below the smallest normal
-    const float scaled = std::bit_cast<float>(magnitude) * 0x1p24f;           // exact; in units of the last place
+  if (magnitude < 0x38800000u) {                                               // below the smallest normal
+    const float scaled = std::bit_cast<float>(magnitude) * 0x1p24f;            // exact; in units of the last place
     const uint32_t whole = static_cast<uint32_t>(scaled);
     const float rest = scaled - static_cast<float>(whole);
     const uint32_t up = rest > 0.5f || (rest == 0.5f && (whole & 1u) != 0) ? 1u : 0u;

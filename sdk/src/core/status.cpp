@@ -23,19 +23,32 @@ std::string format_list(const char* format, va_list list) {
 
 const char* code_name(Code code) {
   switch (code) {
-    case Code::ok: return "ok";
-    case Code::invalid_argument: return "invalid argument";
-    case Code::not_found: return "not found";
-    case Code::io_error: return "input/output error";
-    case Code::corrupt: return "corrupt data";
-    case Code::unsupported: return "unsupported";
-    case Code::out_of_memory: return "out of memory";
-    case Code::context_full: return "context full";
-    case Code::cancelled: return "cancelled";
-    case Code::busy: return "busy";
-    case Code::closed: return "closed";
-    case Code::device_lost: return "device lost";
-    case Code::internal: return "internal error";
+    case Code::ok:
+      return "ok";
+    case Code::invalid_argument:
+      return "invalid argument";
+    case Code::not_found:
+      return "not found";
+    case Code::io_error:
+      return "input/output error";
+    case Code::corrupt:
+      return "corrupt data";
+    case Code::unsupported:
+      return "unsupported";
+    case Code::out_of_memory:
+      return "out of memory";
+    case Code::context_full:
+      return "context full";
+    case Code::cancelled:
+      return "cancelled";
+    case Code::busy:
+      return "busy";
+    case Code::closed:
+      return "closed";
+    case Code::device_lost:
+      return "device lost";
+    case Code::internal:
+      return "internal error";
   }
   return "unknown";
 }

@@ -12,18 +12,18 @@ namespace kl {
 // The numbers are those of kl_status in kinglet.h and never change.
 enum class Code : int {
   ok = 0,
-  invalid_argument = 1,     // the caller gave something outside the declared range
-  not_found = 2,            // a file, key or name does not exist
-  io_error = 3,             // the operating system refused a read or write
-  corrupt = 4,              // a file breaks its own format
-  unsupported = 5,          // well-formed, but not something this build can do
-  out_of_memory = 6,        // the allocator or the app's memory budget refused
-  context_full = 7,         // a sequence has no room left
-  cancelled = 8,            // stopped by the app
-  busy = 9,                 // the object is in use by another call
-  closed = 10,              // the object was destroyed or shut down
-  device_lost = 11,         // the device stopped working
-  internal = 12,            // our bug
+  invalid_argument = 1,  // the caller gave something outside the declared range
+  not_found = 2,         // a file, key or name does not exist
+  io_error = 3,          // the operating system refused a read or write
+  corrupt = 4,           // a file breaks its own format
+  unsupported = 5,       // well-formed, but not something this build can do
+  out_of_memory = 6,     // the allocator or the app's memory budget refused
+  context_full = 7,      // a sequence has no room left
+  cancelled = 8,         // stopped by the app
+  busy = 9,              // the object is in use by another call
+  closed = 10,           // the object was destroyed or shut down
+  device_lost = 11,      // the device stopped working
+  internal = 12,         // our bug
 };
 
 const char* code_name(Code code);
@@ -57,8 +57,8 @@ std::string with_commas(unsigned long long number);
 template <class T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : held_(std::in_place_index<0>, std::move(value)) {}          // NOLINT(google-explicit-constructor)
-  Result(Status status) : held_(std::in_place_index<1>, std::move(status)) {}   // NOLINT(google-explicit-constructor)
+  Result(T value) : held_(std::in_place_index<0>, std::move(value)) {}         // NOLINT(google-explicit-constructor)
+  Result(Status status) : held_(std::in_place_index<1>, std::move(status)) {}  // NOLINT(google-explicit-constructor)
 
   bool ok() const { return held_.index() == 0; }
   explicit operator bool() const { return ok(); }
@@ -80,15 +80,15 @@ class [[nodiscard]] Result {
 }  // namespace kl
 
 // KL_TRY(expression): returns the Status from the enclosing function when it is an error.
-#define KL_TRY(expression)                                   \
-  do {                                                       \
+#define KL_TRY(expression)                                                                    \
+  do {                                                                                        \
     if (::kl::Status kl_try_status = (expression); !kl_try_status.ok()) return kl_try_status; \
   } while (false)
 
 // KL_ASSIGN(declaration, expression): the value of a Result, or return its error.
 #define KL_CONCAT_INNER(a, b) a##b
 #define KL_CONCAT(a, b) KL_CONCAT_INNER(a, b)
-#define KL_ASSIGN(declaration, expression)                     \
-  auto KL_CONCAT(kl_result_, __LINE__) = (expression);         \
+#define KL_ASSIGN(declaration, expression)                                                    \
+  auto KL_CONCAT(kl_result_, __LINE__) = (expression);                                        \
   if (!KL_CONCAT(kl_result_, __LINE__).ok()) return KL_CONCAT(kl_result_, __LINE__).status(); \
   declaration = std::move(*KL_CONCAT(kl_result_, __LINE__))

@@ -65,7 +65,7 @@ struct DeviceEntry {
   Backend backend = Backend::cpu;
   uint32_t index = 0;
   bool available = false;
-  bool chosen = false;  // by Backend::automatic
+  bool chosen = false;            // by Backend::automatic
   bool self_test_passed = false;  // false: not run (the reference is what others are tested against)
   DeviceInfo info;
   std::string why;

@@ -18,8 +18,8 @@ namespace {
 struct Blueprint {
   Model model;
   Program program, greedy_program;
-  RunConfig config;              // of the largest bucket
-  Plan plan;                     // likewise, with greedy: the largest of all plans
+  RunConfig config;  // of the largest bucket
+  Plan plan;         // likewise, with greedy: the largest of all plans
   std::vector<KvGroup> groups;
   MemoryEstimate memory;
 };
@@ -36,8 +36,10 @@ constexpr uint32_t kMaxContext = 1u << 24, kMaxRows = 4096, kMaxOutputs = 4096, 
 
 Status check_options(const RunnerOptions& o) {
   const auto within = [](const char* what, uint64_t value, uint64_t min, uint64_t max) {
-    return value >= min && value <= max ? Status() : error(Code::invalid_argument, "%s must be %llu to %llu but is %llu", what, static_cast<unsigned long long>(min),
-                                                           static_cast<unsigned long long>(max), static_cast<unsigned long long>(value));
+    return value >= min && value <= max
+               ? Status()
+               : error(Code::invalid_argument, "%s must be %llu to %llu but is %llu", what, static_cast<unsigned long long>(min),
+                       static_cast<unsigned long long>(max), static_cast<unsigned long long>(value));
   };
   KL_TRY(within("context", o.context, 1, kMaxContext));
   KL_TRY(within("kv_tokens", o.kv_tokens, 0, uint64_t{1} << 32));
@@ -134,9 +136,11 @@ class Runner final : public ModelRunner {
     const Plan& plan = step->plan;
     const auto* logits = reinterpret_cast<const float*>(arena_->host() + plan.value_offset[plan.program.logits.id]);
     result.logits = {logits, size_t{header.outputs} * b_.model.spec.vocabulary};
-    if (batch.greedy) result.greedy = {reinterpret_cast<const int32_t*>(arena_->host() + plan.value_offset[plan.program.greedy.id]), header.outputs};
+    if (batch.greedy)
+      result.greedy = {reinterpret_cast<const int32_t*>(arena_->host() + plan.value_offset[plan.program.greedy.id]), header.outputs};
     if (!all_finite(result.logits)) {
-      return error(Code::internal, "the model's output is not finite at position %d: damaged weights, or a number format too narrow for them",
+      return error(Code::internal,
+                   "the model's output is not finite at position %d: damaged weights, or a number format too narrow for them",
                    params().row_slot()[params().output_rows()[0]]);
     }
     result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
@@ -206,10 +210,12 @@ class Runner final : public ModelRunner {
     for (const StepSequence& s : batch.sequences) {
       const uint32_t index = header.sequences;
       if (s.tokens.empty() || s.tokens.size() > limits.rows - header.rows) {
-        return error(Code::invalid_argument, "a step takes at most %u rows; sequence %u brings %zu behind %u", limits.rows, index, s.tokens.size(), header.rows);
+        return error(Code::invalid_argument, "a step takes at most %u rows; sequence %u brings %zu behind %u", limits.rows, index,
+                     s.tokens.size(), header.rows);
       }
       if (s.outputs > s.tokens.size() || s.outputs > limits.outputs - header.outputs) {
-        return error(Code::invalid_argument, "a step gives at most %u rows of logits; sequence %u asks for %u", limits.outputs, index, s.outputs);
+        return error(Code::invalid_argument, "a step gives at most %u rows of logits; sequence %u asks for %u", limits.outputs, index,
+                     s.outputs);
       }
       const auto rows = static_cast<uint32_t>(s.tokens.size());
       p.sequences()[index] = {header.rows, rows, s.first_position, 0};
@@ -244,8 +250,12 @@ class Runner final : public ModelRunner {
     const uint64_t bytes = page_bytes_[copy.group], layer = bytes * b_.config.kv_pages[copy.group];
     Memory* pool = pools_[copy.group].get();
     for (uint32_t l = 0; l < b_.groups[copy.group].layers; ++l) {
-      KL_TRY(device_.copy({.to = pool, .to_offset = l * layer + copy.to * bytes, .from = pool, .from_host = nullptr,
-                           .from_offset = l * layer + copy.from * bytes, .bytes = bytes}));
+      KL_TRY(device_.copy({.to = pool,
+                           .to_offset = l * layer + copy.to * bytes,
+                           .from = pool,
+                           .from_host = nullptr,
+                           .from_offset = l * layer + copy.from * bytes,
+                           .bytes = bytes}));
     }
     return {};
   }
@@ -281,10 +291,11 @@ Result<std::unique_ptr<ModelRunner>> ModelRunner::load(std::shared_ptr<const Ggu
   const MemoryEstimate& m = b.memory;
   if (options.memory_budget != 0 && m.total() > options.memory_budget) {
     return error(Code::out_of_memory,
-                 "the model needs %s bytes (weights %s, cache %s for %u tokens of context in %s, workspace %s) but the budget is %s; a smaller context or a cache "
+                 "the model needs %s bytes (weights %s, cache %s for %u tokens of context in %s, workspace %s) but the budget is %s; a "
+                 "smaller context or a cache "
                  "of fewer bits (q8, q4) takes less",
-                 with_commas(m.total()).c_str(), with_commas(m.weights).c_str(), with_commas(m.kv).c_str(), options.context, name(options.kv),
-                 with_commas(m.workspace).c_str(), with_commas(options.memory_budget).c_str());
+                 with_commas(m.total()).c_str(), with_commas(m.weights).c_str(), with_commas(m.kv).c_str(), options.context,
+                 name(options.kv), with_commas(m.workspace).c_str(), with_commas(options.memory_budget).c_str());
   }
   auto runner = std::make_unique<Runner>(device, options, std::move(b));
   KL_TRY(runner->start(std::move(file), progress, log));

@@ -19,15 +19,15 @@
 namespace kl {
 
 struct RunnerOptions {
-  uint32_t context = 4096;          // tokens one sequence may hold, at most
-  uint64_t kv_tokens = 0;           // tokens all sequences together may hold; 0: one full context
-  uint32_t max_rows = 512;          // rows of the largest step
-  uint32_t max_outputs = 64;        // rows of a step whose logits may be asked for
-  uint32_t max_sequences = 32;      // sequences in one step
+  uint32_t context = 4096;      // tokens one sequence may hold, at most
+  uint64_t kv_tokens = 0;       // tokens all sequences together may hold; 0: one full context
+  uint32_t max_rows = 512;      // rows of the largest step
+  uint32_t max_outputs = 64;    // rows of a step whose logits may be asked for
+  uint32_t max_sequences = 32;  // sequences in one step
   KvFormat kv = KvFormat::f16;
   std::optional<ActivationFormat> activations;  // empty: the backend's own choice
-  uint64_t memory_budget = 0;       // bytes; 0: no limit. What does not fit is refused with the sizes.
-  std::string pack_cache_dir;       // empty: no pack cache
+  uint64_t memory_budget = 0;                   // bytes; 0: no limit. What does not fit is refused with the sizes.
+  std::string pack_cache_dir;                   // empty: no pack cache
 };
 
 // What a model will take, known from its header alone, before any large allocation.
@@ -37,29 +37,29 @@ struct MemoryEstimate {
   uint64_t largest_tensor = 0;  // transient while packing
   uint64_t kv = 0;              // all KV pools
   uint64_t kv_per_token = 0;
-  uint64_t workspace = 0;       // arena, scratch, logits, step parameters
+  uint64_t workspace = 0;  // arena, scratch, logits, step parameters
   uint64_t total() const { return weights + kv + workspace; }
 };
 
 // The rows of one sequence in a step: tokens at positions first_position, first_position + 1, ...
 struct StepSequence {
-  SequenceId cache = 0;                  // in ModelRunner::cache(), reserved for these rows beforehand
-  std::span<const int32_t> tokens;       // at least one
-  uint32_t first_position = 0;           // = tokens already in the cache
-  uint32_t outputs = 0;                  // logits are wanted of the last `outputs` rows
+  SequenceId cache = 0;             // in ModelRunner::cache(), reserved for these rows beforehand
+  std::span<const int32_t> tokens;  // at least one
+  uint32_t first_position = 0;      // = tokens already in the cache
+  uint32_t outputs = 0;             // logits are wanted of the last `outputs` rows
 };
 
 struct StepBatch {
   std::vector<StepSequence> sequences;
-  std::vector<BlockCopy> copies;         // what the reservations asked for; executed before the rows are written
-  bool greedy = false;                   // fill StepResult::greedy
-  std::function<bool()> cancelled;       // asked between segments; true ends the step with Code::cancelled
+  std::vector<BlockCopy> copies;    // what the reservations asked for; executed before the rows are written
+  bool greedy = false;              // fill StepResult::greedy
+  std::function<bool()> cancelled;  // asked between segments; true ends the step with Code::cancelled
 };
 
 struct StepResult {
-  std::span<const float> logits;         // [O V] in the order of the batch; valid until the next run
-  std::span<const int32_t> greedy;       // [O] the highest logit, ties to the lowest id
-  double seconds = 0;                    // device time of the step
+  std::span<const float> logits;    // [O V] in the order of the batch; valid until the next run
+  std::span<const int32_t> greedy;  // [O] the highest logit, ties to the lowest id
+  double seconds = 0;               // device time of the step
 };
 
 using LoadProgress = std::function<bool(double fraction)>;  // false stops the load with Code::cancelled
@@ -72,9 +72,9 @@ class ModelRunner {
                                                    const LoadProgress& progress, const LogSink& log);
   virtual ~ModelRunner() = default;
 
-  virtual const Spec& spec() const = 0;                // hyperparameters: vocabulary, context length, ...
+  virtual const Spec& spec() const = 0;  // hyperparameters: vocabulary, context length, ...
   virtual const RunnerOptions& options() const = 0;
-  virtual const MemoryEstimate& memory() const = 0;    // the estimate that was held to
+  virtual const MemoryEstimate& memory() const = 0;  // the estimate that was held to
   virtual KvCache& cache() = 0;                      // what the scheduler reserves from; lives as long as the runner
 
   // Runs one step: executes queued block copies, fills StepParams, submits, waits. On error nothing is committed;

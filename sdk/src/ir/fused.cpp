@@ -59,7 +59,10 @@ std::optional<std::vector<Op>> expand(Program& program, const Op& op) {
           if constexpr (requires { each.out; }) {
             if (each.out == result) each.out = wanted;
           }
-          if constexpr (requires { each.k; each.v; }) {
+          if constexpr (requires {
+                          each.k;
+                          each.v;
+                        }) {
             if (each.k == result) each.k = wanted;
           }
         },

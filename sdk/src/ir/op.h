@@ -40,30 +40,53 @@ constexpr const char* name(Activation a) {
 struct RopeSpec {
   bool enabled = true;
   RopeStyle style = RopeStyle::neighbours;
-  uint32_t dims = 0;          // rotated dimensions of a head, even; the rest pass
+  uint32_t dims = 0;  // rotated dimensions of a head, even; the rest pass
   float base = 10000.0f;
-  float scale = 1.0f;         // linear position scaling: positions are divided by it
-  float attention_factor = 1.0f;  // multiplies cos and sin
-  WeightId factors;           // optional [dims / 2] divisors of the frequencies (Llama 3, Phi-3)
+  float scale = 1.0f;                // linear position scaling: positions are divided by it
+  float attention_factor = 1.0f;     // multiplies cos and sin
+  WeightId factors;                  // optional [dims / 2] divisors of the frequencies (Llama 3, Phi-3)
   uint32_t sections[3] = {0, 0, 0};  // M-RoPE: pairs that follow position component 0, 1, 2; all zero: component 0 only
 };
 
 // ---- primitives ----
 
 // out[t] = scale * table[token[t]]                                      table [V M] -> out [T M]
-struct GatherRows { Value out; WeightId table; float scale = 1; };
+struct GatherRows {
+  Value out;
+  WeightId table;
+  float scale = 1;
+};
 
 // out = norm(x) * gain (+ bias), over each of `parts` equal parts of a row    x [R P*W]  gain [W] -> out [R P*W]
-struct Norm { Value x, out; WeightId gain, bias; NormKind kind = NormKind::rms; float eps = 0; uint32_t parts = 1; };
+struct Norm {
+  Value x, out;
+  WeightId gain, bias;
+  NormKind kind = NormKind::rms;
+  float eps = 0;
+  uint32_t parts = 1;
+};
 
 // out = x w' (+ bias)                                                   x [R K]  w [N K] -> out [R N]
-struct Linear { Value x, out; WeightId w, bias; };
+struct Linear {
+  Value x, out;
+  WeightId w, bias;
+};
 
 // out = rope(x) per head                                                x [T heads*D] -> out [T heads*D]
-struct Rope { Value x, out; uint32_t heads = 0; uint32_t head_size = 0; RopeSpec rope; };
+struct Rope {
+  Value x, out;
+  uint32_t heads = 0;
+  uint32_t head_size = 0;
+  RopeSpec rope;
+};
 
 // writes k and v of each row into the cache, in the cache's format      k, v [T G*D]
-struct KvWrite { Value k, v; KvRef cache; uint32_t heads = 0; uint32_t head_size = 0; };
+struct KvWrite {
+  Value k, v;
+  KvRef cache;
+  uint32_t heads = 0;
+  uint32_t head_size = 0;
+};
 
 // out = softmax(scale * q K' + mask) V over the row's own sequence; cap c: c tanh(x / c)    q [T H*D] -> out [T H*D]
 struct Attention {
@@ -77,21 +100,35 @@ struct Attention {
 };
 
 // out = act(gate) * up; without up: act(gate)                           gate, up [R F] -> out [R F]
-struct Activate { Value gate, up, out; Activation activation = Activation::silu; };
+struct Activate {
+  Value gate, up, out;
+  Activation activation = Activation::silu;
+};
 
 // out = a + b                                                           a, b [R M] -> out [R M]
-struct Add { Value a, b, out; };
+struct Add {
+  Value a, b, out;
+};
 
 // rows whose logits are wanted                                          x [T M] -> out [O M]
-struct SelectRows { Value x, out; };
+struct SelectRows {
+  Value x, out;
+};
 
 // the highest logit of each row, ties to the lowest id, as int32        logits [O V] -> out [O 1]
-struct Sample { Value logits, out; };
+struct Sample {
+  Value logits, out;
+};
 
 // ---- fused: each is defined by its expansion (ir/fused.cpp) ----
 
 // out = norm(x) w' (+ bias)
-struct NormLinear { Value x, out; WeightId gain; float eps = 0; WeightId w, bias; };
+struct NormLinear {
+  Value x, out;
+  WeightId gain;
+  float eps = 0;
+  WeightId w, bias;
+};
 
 // q = rope(head_norm(norm(x) Wq' + bq)); k likewise; k and v = norm(x) Wv' + bv go into the cache.   x [T M] -> out [T H*D]
 struct NormQkvRope {
@@ -106,25 +143,43 @@ struct NormQkvRope {
 };
 
 // out = residual + x w' (+ bias)                                        x [T K]  residual [T N] -> out [T N]
-struct LinearResidual { Value x, residual, out; WeightId w, bias; };
+struct LinearResidual {
+  Value x, residual, out;
+  WeightId w, bias;
+};
 
 // out = residual + norm(x)                                              x, residual [T M] -> out [T M]
-struct NormAdd { Value x, residual, out; WeightId gain; float eps = 0; };
+struct NormAdd {
+  Value x, residual, out;
+  WeightId gain;
+  float eps = 0;
+};
 
 // out = act(norm(x) Wg') * (norm(x) Wu')                                x [T M]  Wg, Wu [F M] -> out [T F]
-struct NormGateUp { Value x, out; WeightId gain; float eps = 0; WeightId gate, up; Activation activation = Activation::silu; };
+struct NormGateUp {
+  Value x, out;
+  WeightId gain;
+  float eps = 0;
+  WeightId gate, up;
+  Activation activation = Activation::silu;
+};
 
 // out = norm(select(x)) head'                                           x [T M]  head [V M] -> out [O V]
-struct SelectNormHead { Value x, out; WeightId gain; float eps = 0; WeightId head; };
+struct SelectNormHead {
+  Value x, out;
+  WeightId gain;
+  float eps = 0;
+  WeightId head;
+};
 
 using Op = std::variant<GatherRows, Norm, Linear, Rope, KvWrite, Attention, Activate, Add, SelectRows, Sample, NormLinear, NormQkvRope,
                         LinearResidual, NormAdd, NormGateUp, SelectNormHead>;
 
 // The name of an op by its place in the set.
 constexpr const char* op_name(size_t index) {
-  constexpr const char* kNames[] = {"gather_rows", "norm", "linear", "rope", "kv_write", "attention", "activate", "add", "select_rows",
-                                    "sample", "norm_linear", "norm_qkv_rope", "linear_residual", "norm_add", "norm_gate_up",
-                                    "select_norm_head"};
+  constexpr const char* kNames[] = {
+      "gather_rows", "norm",   "linear",      "rope",          "kv_write",        "attention", "activate",     "add",
+      "select_rows", "sample", "norm_linear", "norm_qkv_rope", "linear_residual", "norm_add",  "norm_gate_up", "select_norm_head"};
   static_assert(std::variant_size_v<Op> == sizeof(kNames) / sizeof(kNames[0]));
   return kNames[index];
 }

@@ -37,7 +37,8 @@ class Checker {
   }
   void cache(KvRef ref, uint32_t heads, uint32_t head_size) {
     if (!status.ok()) return;
-    if (ref.group >= p_.kv_groups.size() || ref.layer >= p_.kv_groups[ref.group].layers) return fail("names a cache the program does not have");
+    if (ref.group >= p_.kv_groups.size() || ref.layer >= p_.kv_groups[ref.group].layers)
+      return fail("names a cache the program does not have");
     const KvGroupInfo& g = p_.kv_groups[ref.group];
     if (g.heads != heads || g.head_size != head_size) fail("does not have its cache group's head shape");
   }

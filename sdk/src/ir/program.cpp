@@ -27,13 +27,23 @@ std::vector<Value> inputs(const Op& op) {
   using Values = std::vector<Value>;
   return std::visit(Visitor{
                         [](const GatherRows&) { return Values{}; },
-                        [](const KvWrite& o) { return present({o.k, o.v}); },
+                        [](const KvWrite& o) {
+                          return present({o.k, o.v});
+                        },
                         [](const Attention& o) { return present({o.q}); },
-                        [](const Activate& o) { return present({o.gate, o.up}); },
-                        [](const Add& o) { return present({o.a, o.b}); },
+                        [](const Activate& o) {
+                          return present({o.gate, o.up});
+                        },
+                        [](const Add& o) {
+                          return present({o.a, o.b});
+                        },
                         [](const Sample& o) { return present({o.logits}); },
-                        [](const LinearResidual& o) { return present({o.x, o.residual}); },
-                        [](const NormAdd& o) { return present({o.x, o.residual}); },
+                        [](const LinearResidual& o) {
+                          return present({o.x, o.residual});
+                        },
+                        [](const NormAdd& o) {
+                          return present({o.x, o.residual});
+                        },
                         [](const auto& o) { return present({o.x}); },
                     },
                     op);
@@ -55,18 +65,30 @@ std::vector<WeightId> weights(const Op& op) {
   using Ids = std::vector<WeightId>;
   return std::visit(Visitor{
                         [](const GatherRows& o) { return present({o.table}); },
-                        [](const Norm& o) { return present({o.gain, o.bias}); },
-                        [](const Linear& o) { return present({o.w, o.bias}); },
+                        [](const Norm& o) {
+                          return present({o.gain, o.bias});
+                        },
+                        [](const Linear& o) {
+                          return present({o.w, o.bias});
+                        },
                         [](const Rope& o) { return present({o.rope.factors}); },
                         [](const Attention& o) { return present({o.sinks}); },
-                        [](const NormLinear& o) { return present({o.gain, o.w, o.bias}); },
+                        [](const NormLinear& o) {
+                          return present({o.gain, o.w, o.bias});
+                        },
                         [](const NormQkvRope& o) {
                           return present({o.gain, o.wq, o.wk, o.wv, o.bq, o.bk, o.bv, o.q_gain, o.k_gain, o.rope.factors});
                         },
-                        [](const LinearResidual& o) { return present({o.w, o.bias}); },
+                        [](const LinearResidual& o) {
+                          return present({o.w, o.bias});
+                        },
                         [](const NormAdd& o) { return present({o.gain}); },
-                        [](const NormGateUp& o) { return present({o.gain, o.gate, o.up}); },
-                        [](const SelectNormHead& o) { return present({o.gain, o.head}); },
+                        [](const NormGateUp& o) {
+                          return present({o.gain, o.gate, o.up});
+                        },
+                        [](const SelectNormHead& o) {
+                          return present({o.gain, o.head});
+                        },
                         [](const auto&) { return Ids{}; },
                     },
                     op);
@@ -87,31 +109,34 @@ std::string weight_text(const Program& p, WeightId w) {
 
 std::string rope_text(const RopeSpec& r) {
   if (!r.enabled) return " rope=none";
-  std::string text = format(" rope=%s dims=%u base=%g", r.style == RopeStyle::neighbours ? "neighbours" : "halves", r.dims, static_cast<double>(r.base));
+  std::string text =
+      format(" rope=%s dims=%u base=%g", r.style == RopeStyle::neighbours ? "neighbours" : "halves", r.dims, static_cast<double>(r.base));
   if (r.scale != 1.0f) text += format(" scale=%g", static_cast<double>(r.scale));
   return text;
 }
 
 std::string constants(const Op& op) {
-  return std::visit(Visitor{
-                        [](const GatherRows& o) { return o.scale == 1.0f ? std::string() : format(" scale=%g", static_cast<double>(o.scale)); },
-                        [](const Norm& o) {
-                          return format(" %s parts=%u eps=%g", o.kind == NormKind::rms ? "rms" : "layer", o.parts, static_cast<double>(o.eps));
-                        },
-                        [](const Rope& o) { return format(" heads=%u", o.heads) + rope_text(o.rope); },
-                        [](const KvWrite& o) { return format(" cache=%u.%u G=%u D=%u", o.cache.group, o.cache.layer, o.heads, o.head_size); },
-                        [](const Attention& o) {
-                          return format(" cache=%u.%u H=%u G=%u D=%u scale=%g window=%u", o.cache.group, o.cache.layer, o.heads, o.kv_heads,
-                                        o.head_size, static_cast<double>(o.scale), o.window);
-                        },
-                        [](const Activate& o) { return format(" %s", name(o.activation)); },
-                        [](const NormQkvRope& o) {
-                          return format(" cache=%u.%u H=%u G=%u D=%u", o.cache.group, o.cache.layer, o.heads, o.kv_heads, o.head_size) + rope_text(o.rope);
-                        },
-                        [](const NormGateUp& o) { return format(" %s", name(o.activation)); },
-                        [](const auto&) { return std::string(); },
-                    },
-                    op);
+  return std::visit(
+      Visitor{
+          [](const GatherRows& o) { return o.scale == 1.0f ? std::string() : format(" scale=%g", static_cast<double>(o.scale)); },
+          [](const Norm& o) {
+            return format(" %s parts=%u eps=%g", o.kind == NormKind::rms ? "rms" : "layer", o.parts, static_cast<double>(o.eps));
+          },
+          [](const Rope& o) { return format(" heads=%u", o.heads) + rope_text(o.rope); },
+          [](const KvWrite& o) { return format(" cache=%u.%u G=%u D=%u", o.cache.group, o.cache.layer, o.heads, o.head_size); },
+          [](const Attention& o) {
+            return format(" cache=%u.%u H=%u G=%u D=%u scale=%g window=%u", o.cache.group, o.cache.layer, o.heads, o.kv_heads, o.head_size,
+                          static_cast<double>(o.scale), o.window);
+          },
+          [](const Activate& o) { return format(" %s", name(o.activation)); },
+          [](const NormQkvRope& o) {
+            return format(" cache=%u.%u H=%u G=%u D=%u", o.cache.group, o.cache.layer, o.heads, o.kv_heads, o.head_size) +
+                   rope_text(o.rope);
+          },
+          [](const NormGateUp& o) { return format(" %s", name(o.activation)); },
+          [](const auto&) { return std::string(); },
+      },
+      op);
 }
 
 }  // namespace

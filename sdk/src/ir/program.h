@@ -58,7 +58,7 @@ Status check(const Program& program);
 struct OpCost {
   uint64_t weight_bytes = 0;  // in the file's format
   uint64_t macs = 0;
-  uint64_t attended = 0;      // key-value rows read, summed over rows (attention only); bytes follow from the cache's format
+  uint64_t attended = 0;  // key-value rows read, summed over rows (attention only); bytes follow from the cache's format
 };
 OpCost cost(const Program& program, const Op& op, uint64_t rows, uint64_t outputs, uint64_t cached);
 

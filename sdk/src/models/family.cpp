@@ -32,7 +32,9 @@ Result<uint32_t> read_kv_heads(const Metadata& m, const Spec& spec) {
     if (!std::all_of(list.begin(), list.end(), [&](int64_t each) { return each == first; })) {
       return error(Code::unsupported, "%s differs between layers", name.c_str());
     }
-    if (first < 1 || first > static_cast<int64_t>(kMaxHeads)) return error(Code::corrupt, "%s is %lld, expected 1 to %llu", name.c_str(), static_cast<long long>(first), static_cast<unsigned long long>(kMaxHeads));
+    if (first < 1 || first > static_cast<int64_t>(kMaxHeads))
+      return error(Code::corrupt, "%s is %lld, expected 1 to %llu", name.c_str(), static_cast<long long>(first),
+                   static_cast<unsigned long long>(kMaxHeads));
     return static_cast<uint32_t>(first);
   }
   KL_ASSIGN(const std::optional<uint64_t> one, m.find_uint(name, 1, kMaxHeads));
@@ -58,7 +60,8 @@ Status read_common(const Metadata& m, const TensorLookup& find, Spec& s) {
   s.head_size = static_cast<uint32_t>(key_length.value_or(s.width / s.heads));
   if (value_length.value_or(s.head_size) != s.head_size) return error(Code::unsupported, "keys and values of different sizes");
   if (s.head_size < 8 || s.head_size > kMaxHeadSize || s.head_size % 8 != 0) {
-    return error(Code::unsupported, "head size %u, expected a multiple of 8 from 8 to %llu", s.head_size, static_cast<unsigned long long>(kMaxHeadSize));
+    return error(Code::unsupported, "head size %u, expected a multiple of 8 from 8 to %llu", s.head_size,
+                 static_cast<unsigned long long>(kMaxHeadSize));
   }
   KL_ASSIGN(const std::optional<uint64_t> context, m.find_uint(key(s, "context_length"), 1, kMaxContext));
   s.trained_context = static_cast<uint32_t>(context.value_or(2048));
@@ -87,7 +90,8 @@ Result<RopeSpec> read_rope(const Metadata& m, const Spec& spec, RopeStyle style)
   rope.style = style;
   KL_ASSIGN(const std::optional<uint64_t> dims, m.find_uint(key(spec, "rope.dimension_count"), 2, spec.head_size));
   rope.dims = static_cast<uint32_t>(dims.value_or(spec.head_size));
-  if (rope.dims % 2 != 0) return error(Code::corrupt, "%s is %u, expected an even number", key(spec, "rope.dimension_count").c_str(), rope.dims);
+  if (rope.dims % 2 != 0)
+    return error(Code::corrupt, "%s is %u, expected an even number", key(spec, "rope.dimension_count").c_str(), rope.dims);
   KL_ASSIGN(const std::optional<double> base, m.find_float(key(spec, "rope.freq_base"), 1.0, 1e12));
   rope.base = static_cast<float>(base.value_or(10000.0));
   KL_ASSIGN(const std::optional<std::string_view> type, m.find_string(key(spec, "rope.scaling.type")));
@@ -119,8 +123,8 @@ Result<Model> read_model(const Metadata& metadata, const TensorLookup& find) {
     known += known.empty() ? family->architecture : std::string(", ") + family->architecture;
   }
   if (model.family == nullptr) {
-    return error(Code::unsupported, "architecture \"%.*s\"; this build describes %s", static_cast<int>(std::min<size_t>(architecture.size(), 64)),
-                 architecture.data(), known.c_str());
+    return error(Code::unsupported, "architecture \"%.*s\"; this build describes %s",
+                 static_cast<int>(std::min<size_t>(architecture.size(), 64)), architecture.data(), known.c_str());
   }
   model.spec.architecture = architecture;
   KL_TRY(read_common(metadata, find, model.spec));

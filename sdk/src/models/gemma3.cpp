@@ -9,6 +9,7 @@ namespace kl {
 
 using L = LayerWeights;
 
+// clang-format off
 static constexpr TensorRow kTensors[] = {
     // field             in a GGUF file                      outputs     inputs
     {&L::attn_norm,      "blk.{}.attn_norm.weight",           Dim::one,   Dim::width},
@@ -25,6 +26,7 @@ static constexpr TensorRow kTensors[] = {
     {&L::down,           "blk.{}.ffn_down.weight",            Dim::width, Dim::ffn},
     {&L::post_ffn_norm,  "blk.{}.post_ffw_norm.weight",       Dim::one,   Dim::width},
 };
+// clang-format on
 
 // Not in the file: which layers slide (all but every sixth), the query scale of the 27B model (known by its 62 layers), the norms' +1 (already added).
 static Status read(const Metadata& m, const TensorLookup&, Spec& s) {
@@ -46,6 +48,7 @@ static Status read(const Metadata& m, const TensorLookup&, Spec& s) {
   return {};
 }
 
+// clang-format off
 static Value layer(Builder& b, const Spec& s, uint32_t index, const LayerWeights& w, Value x) {
   const Value q      = queries(b, s, index, w, x);                                                // [T H*D]
   const Value mixed  = b.linear(attend(b, s, index, q), w.o);                                     // [T M]
@@ -53,6 +56,7 @@ static Value layer(Builder& b, const Spec& s, uint32_t index, const LayerWeights
   const Value hidden = b.norm_gate_up(x, w.ffn_norm, s.norm_eps, w.gate, w.up, s.activation);     // [T F]
   return               b.norm_add(b.linear(hidden, w.down), w.post_ffn_norm, s.norm_eps, x);      // [T M]
 }
+// clang-format on
 
 extern const Family kGemma3Family = {"gemma3", read, kTensors, layer};
 

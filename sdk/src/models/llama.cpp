@@ -7,6 +7,7 @@ namespace kl {
 
 using L = LayerWeights;
 
+// clang-format off
 static constexpr TensorRow kTensors[] = {
     // field        in a GGUF file               outputs     inputs
     {&L::attn_norm, "blk.{}.attn_norm.weight",   Dim::one,   Dim::width},
@@ -23,6 +24,7 @@ static constexpr TensorRow kTensors[] = {
     {&L::up,        "blk.{}.ffn_up.weight",      Dim::ffn,   Dim::width},
     {&L::down,      "blk.{}.ffn_down.weight",    Dim::width, Dim::ffn},
 };
+// clang-format on
 
 // Rows of q and k are stored so that rope pairs are neighbours. A window in the file covers every layer.
 static Status read(const Metadata& m, const TensorLookup&, Spec& s) {

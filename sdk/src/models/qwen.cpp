@@ -6,6 +6,7 @@ namespace kl {
 
 using L = LayerWeights;
 
+// clang-format off
 static constexpr TensorRow kQwen2Tensors[] = {
     // field        in a GGUF file               outputs     inputs
     {&L::attn_norm, "blk.{}.attn_norm.weight",   Dim::one,   Dim::width},
@@ -21,7 +22,9 @@ static constexpr TensorRow kQwen2Tensors[] = {
     {&L::up,        "blk.{}.ffn_up.weight",      Dim::ffn,   Dim::width},
     {&L::down,      "blk.{}.ffn_down.weight",    Dim::width, Dim::ffn},
 };
+// clang-format on
 
+// clang-format off
 static constexpr TensorRow kQwen3Tensors[] = {
     // field        in a GGUF file               outputs     inputs
     {&L::attn_norm, "blk.{}.attn_norm.weight",   Dim::one,   Dim::width},
@@ -36,6 +39,7 @@ static constexpr TensorRow kQwen3Tensors[] = {
     {&L::up,        "blk.{}.ffn_up.weight",      Dim::ffn,   Dim::width},
     {&L::down,      "blk.{}.ffn_down.weight",    Dim::width, Dim::ffn},
 };
+// clang-format on
 
 static Status read(const Metadata& m, const TensorLookup&, Spec& s) {
   KL_ASSIGN(const RopeSpec rope, read_rope(m, s, RopeStyle::halves));

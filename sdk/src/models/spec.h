@@ -26,25 +26,25 @@ struct KvGroupSpec {
 };
 
 struct Spec {
-  std::string architecture;        // "llama", "qwen2", "qwen3", "gemma3"
+  std::string architecture;  // "llama", "qwen2", "qwen3", "gemma3"
   uint32_t layers = 0;
-  uint32_t width = 0;              // M
-  uint32_t ffn = 0;                // F
-  uint32_t heads = 0;              // H
-  uint32_t kv_heads = 0;           // G
-  uint32_t head_size = 0;          // D
-  uint32_t vocabulary = 0;         // V
-  uint32_t trained_context = 0;    // tokens the model was trained for
+  uint32_t width = 0;            // M
+  uint32_t ffn = 0;              // F
+  uint32_t heads = 0;            // H
+  uint32_t kv_heads = 0;         // G
+  uint32_t head_size = 0;        // D
+  uint32_t vocabulary = 0;       // V
+  uint32_t trained_context = 0;  // tokens the model was trained for
   float norm_eps = 1e-5f;
-  float attention_scale = 0;       // multiplies q.k
+  float attention_scale = 0;  // multiplies q.k
   float embedding_scale = 1;
   Activation activation = Activation::silu;
   bool qkv_bias = false;
-  bool head_norm = false;          // RMS norm of each q and k head
-  bool sandwich_norm = false;      // norms after attention and after the feed-forward as well
-  bool tied_head = false;          // the head is the embedding
-  bool rope_factors = false;       // rope_freqs.weight divides the frequencies
-  std::vector<LayerSpec> layer;    // [layers]
+  bool head_norm = false;        // RMS norm of each q and k head
+  bool sandwich_norm = false;    // norms after attention and after the feed-forward as well
+  bool tied_head = false;        // the head is the embedding
+  bool rope_factors = false;     // rope_freqs.weight divides the frequencies
+  std::vector<LayerSpec> layer;  // [layers]
   std::vector<KvGroupSpec> kv_groups;
 };
 

@@ -22,15 +22,15 @@ using TensorLookup = std::function<std::optional<SourceTensor>(std::string_view 
 
 // The weights of one decoder layer, over all families; a family's table fills those it has.
 struct LayerWeights {
-  WeightId attn_norm;                 // [M]
-  WeightId q, k, v, o;                // [H*D M] [G*D M] [G*D M] [M H*D]
-  WeightId q_bias, k_bias, v_bias;    // [H*D] [G*D] [G*D]
-  WeightId o_bias;                    // [M]
-  WeightId q_norm, k_norm;            // [D]
-  WeightId post_attn_norm;            // [M]
-  WeightId ffn_norm;                  // [M]
-  WeightId gate, up, down;            // [F M] [F M] [M F]
-  WeightId post_ffn_norm;             // [M]
+  WeightId attn_norm;               // [M]
+  WeightId q, k, v, o;              // [H*D M] [G*D M] [G*D M] [M H*D]
+  WeightId q_bias, k_bias, v_bias;  // [H*D] [G*D] [G*D]
+  WeightId o_bias;                  // [M]
+  WeightId q_norm, k_norm;          // [D]
+  WeightId post_attn_norm;          // [M]
+  WeightId ffn_norm;                // [M]
+  WeightId gate, up, down;          // [F M] [F M] [M F]
+  WeightId post_ffn_norm;           // [M]
 };
 
 struct ModelWeights {
@@ -54,7 +54,8 @@ struct TensorRow {
 uint64_t size_of(Dim dim, const Spec& spec);
 
 // Adds the tensors of one layer to the builder. Errors: missing tensor, wrong shape (named with what was expected and what came).
-Result<LayerWeights> layer_weights(Builder& b, const Spec& spec, std::span<const TensorRow> table, uint32_t layer, const TensorLookup& find);
+Result<LayerWeights> layer_weights(Builder& b, const Spec& spec, std::span<const TensorRow> table, uint32_t layer,
+                                   const TensorLookup& find);
 Result<ModelWeights> model_weights(Builder& b, const Spec& spec, const TensorLookup& find);
 
 }  // namespace kl

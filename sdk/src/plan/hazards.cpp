@@ -13,7 +13,8 @@ struct Range {
 };
 
 bool any_overlap(const std::vector<Range>& a, const std::vector<Range>& b) {
-  return std::any_of(a.begin(), a.end(), [&](const Range& x) { return std::any_of(b.begin(), b.end(), [&](const Range& y) { return x.overlaps(y); }); });
+  return std::any_of(a.begin(), a.end(),
+                     [&](const Range& x) { return std::any_of(b.begin(), b.end(), [&](const Range& y) { return x.overlaps(y); }); });
 }
 
 // Caches stand behind the arena in one address space: one byte per layer's cache is enough to tell them apart.
@@ -45,7 +46,8 @@ void find_hazards(Plan& plan) {
   for (PlannedOp& op : plan.ops) {
     const Touched now = touched(plan, op);
     op.barrier = any_overlap(now.reads, since.writes) || any_overlap(now.writes, since.writes) || any_overlap(now.writes, since.reads);
-    const bool several_stages = std::any_of(op.support.stages.begin(), op.support.stages.end(), [&](const Stage& s) { return s.barrier && &s != &op.support.stages.front(); });
+    const bool several_stages = std::any_of(op.support.stages.begin(), op.support.stages.end(),
+                                            [&](const Stage& s) { return s.barrier && &s != &op.support.stages.front(); });
     if (op.barrier || several_stages) since = {};  // a barrier between an op's stages also orders everything before it
     since.reads.insert(since.reads.end(), now.reads.begin(), now.reads.end());
     since.writes.insert(since.writes.end(), now.writes.begin(), now.writes.end());

@@ -59,7 +59,9 @@ void assign_memory(Plan& plan) {
     }
     *item.offset = offset;
     plan.arena_bytes = std::max(plan.arena_bytes, offset + item.bytes);
-    placed.insert(std::upper_bound(placed.begin(), placed.end(), item, [](const Interval& a, const Interval& b) { return *a.offset < *b.offset; }), item);
+    placed.insert(
+        std::upper_bound(placed.begin(), placed.end(), item, [](const Interval& a, const Interval& b) { return *a.offset < *b.offset; }),
+        item);
   }
 }
 

@@ -19,7 +19,8 @@ Status choose(const Device& device, const RunConfig& config, const Op& op, int d
   const std::string& reason = std::get<Refusal>(answer).reason;
   std::optional<std::vector<Op>> definition = depth < kMaxExpansions ? expand(plan.program, op) : std::nullopt;
   if (!definition) {
-    return error(Code::unsupported, "%s cannot run op %s: %s", device.info().name.c_str(), to_text(plan.program, op).c_str(), reason.c_str());
+    return error(Code::unsupported, "%s cannot run op %s: %s", device.info().name.c_str(), to_text(plan.program, op).c_str(),
+                 reason.c_str());
   }
   for (const Op& step : *definition) KL_TRY(choose(device, config, step, depth + 1, plan));
   return {};

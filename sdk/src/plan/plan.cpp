@@ -18,8 +18,9 @@ Result<Plan> make_plan(const Program& program, const Device& device, const RunCo
 
 std::string to_text(const Plan& plan) {
   const StepLimits& l = plan.config.limits;
-  std::string text = format("plan: up to %u rows, %u outputs, %u sequences; cache %s; arena %s bytes; %zu segments\n", plan.config.rows, plan.config.outputs, l.sequences,
-                            name(plan.config.kv), with_commas(plan.arena_bytes).c_str(), plan.segments.size());
+  std::string text =
+      format("plan: up to %u rows, %u outputs, %u sequences; cache %s; arena %s bytes; %zu segments\n", plan.config.rows,
+             plan.config.outputs, l.sequences, name(plan.config.kv), with_commas(plan.arena_bytes).c_str(), plan.segments.size());
   size_t launches = 0, barriers = 0;
   for (size_t s = 0; s < plan.segments.size(); ++s) {
     text += format("segment %zu\n", s);
@@ -29,7 +30,8 @@ std::string to_text(const Plan& plan) {
       text += format("      kernel %s, activations %s", op.support.kernel.c_str(), name(op.support.activations));
       for (const Value v : outputs(op.op)) text += format(", %%%u at %llu", v.id, static_cast<unsigned long long>(plan.value_offset[v.id]));
       if (op.support.scratch_bytes > 0) {
-        text += format(", scratch %s at %llu", with_commas(op.support.scratch_bytes).c_str(), static_cast<unsigned long long>(op.scratch_offset));
+        text += format(", scratch %s at %llu", with_commas(op.support.scratch_bytes).c_str(),
+                       static_cast<unsigned long long>(op.scratch_offset));
       }
       text += "; stages";
       for (const Stage& stage : op.support.stages) {

@@ -20,13 +20,13 @@ struct Segment {
 };
 
 struct Plan {
-  Program program;                      // after expansion: ops are those of `ops`, values include the ones between
+  Program program;  // after expansion: ops are those of `ops`, values include the ones between
   RunConfig config;
   std::vector<PlannedOp> ops;
   std::vector<Segment> segments;
-  std::vector<uint64_t> value_offset;   // [values] in the arena; kNoOffset: the value is not used
+  std::vector<uint64_t> value_offset;  // [values] in the arena; kNoOffset: the value is not used
   uint64_t arena_bytes = 0;
-  std::vector<WeightUse> weights;       // every (weight, layout) once, in order of first use
+  std::vector<WeightUse> weights;  // every (weight, layout) once, in order of first use
 
   static constexpr uint64_t kNoOffset = ~uint64_t{0};
   uint64_t value_bytes(Value v) const;

@@ -16,9 +16,9 @@
 namespace kl {
 
 struct WeightStoreOptions {
-  std::string cache_folder;                        // empty: no pack cache
-  std::function<bool(double fraction)> progress;   // false: stop with Code::cancelled. May be empty
-  LogSink log;                                     // why a cache was not used, and the like. May be empty
+  std::string cache_folder;                       // empty: no pack cache
+  std::function<bool(double fraction)> progress;  // false: stop with Code::cancelled. May be empty
+  LogSink log;                                    // why a cache was not used, and the like. May be empty
 };
 
 class WeightStore {
@@ -30,8 +30,8 @@ class WeightStore {
 
   // Errors: corrupt (a tensor is missing or has another size than its shape needs), out_of_memory, cancelled, io_error.
   // A cache that cannot be read or written is never an error: the weights are packed, and the log says why.
-  static Result<std::unique_ptr<WeightStore>> load(std::shared_ptr<const Gguf> file, const Program& program, std::span<const WeightUse> uses,
-                                                   Device& device, const WeightStoreOptions& options);
+  static Result<std::unique_ptr<WeightStore>> load(std::shared_ptr<const Gguf> file, const Program& program,
+                                                   std::span<const WeightUse> uses, Device& device, const WeightStoreOptions& options);
 
   const std::byte* address(const WeightUse& use) const;  // null when it is not in the store
   bool from_cache() const { return cache_ != nullptr; }
@@ -39,13 +39,13 @@ class WeightStore {
  private:
   struct Entry {
     WeightUse use;
-    uint64_t offset = 0, bytes = 0;            // in the packed block
-    const std::byte* canonical = nullptr;      // instead, for "canonical"
+    uint64_t offset = 0, bytes = 0;        // in the packed block
+    const std::byte* canonical = nullptr;  // instead, for "canonical"
   };
   std::shared_ptr<const Gguf> file_;
   std::vector<Entry> entries_;
   std::unique_ptr<Memory> packed_;
-  std::shared_ptr<const ByteSource> cache_;    // instead of packed_
+  std::shared_ptr<const ByteSource> cache_;  // instead of packed_
   const std::byte* base_ = nullptr;
 };
 

@@ -61,6 +61,7 @@ Result<PackCacheHit> open_pack_cache(const std::string& path, const std::string&
     return error(Code::corrupt, "pack cache %s has %zu bytes, too few for its payload", path.c_str(), bytes.size());
   }
   const std::span<const std::byte> payload = bytes.subspan(h.payload_offset, h.payload_bytes);
+  (void)advise_memory(payload, OsAdvice::huge_pages);  // the system then reads ahead in huge pages where the file system can
   file->prefetch(h.payload_offset, h.payload_bytes);
   if (hash128(payload) != Hash128{h.payload_hash_low, h.payload_hash_high}) {
     return error(Code::corrupt, "pack cache %s does not match its checksum", path.c_str());

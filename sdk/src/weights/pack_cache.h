@@ -1,7 +1,7 @@
 // The pack cache: one file per model and set of layouts that holds the packed block as the kernels read it, mapped from the second start on.
 //
 //   offset 0    8 bytes  "KLPACK01"
-//          8    u64      payload offset (a multiple of 4096)
+//          8    u64      payload offset (a multiple of 2 MiB: a mapping of it can lie on huge pages, which raise one thread's read bandwidth)
 //         16    u64      payload bytes
 //         24    16 bytes XXH3-128 of the payload, low then high
 //         40    u64      length of the key text
@@ -20,7 +20,7 @@
 
 namespace kl {
 
-inline constexpr uint64_t kPackCacheAlignment = 4096;
+inline constexpr uint64_t kPackCacheAlignment = uint64_t{2} << 20;
 
 // The file a key's cache is kept in.
 std::string pack_cache_path(const std::string& folder, const std::string& key);

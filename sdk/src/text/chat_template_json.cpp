@@ -30,7 +30,8 @@ class Reader {
     return add(jinja::Value::integer(static_cast<int64_t>(u)));
   }
   bool number_float(number_float_t d, const string_t& text) {
-    if (text.find_first_of(".eE") == string_t::npos) return fail(error(Code::unsupported, "the integer %s does not fit 64 bits", text.c_str()));
+    if (text.find_first_of(".eE") == string_t::npos)
+      return fail(error(Code::unsupported, "the integer %s does not fit 64 bits", text.c_str()));
     return add(jinja::Value::real(d));
   }
   bool string(string_t& text) {

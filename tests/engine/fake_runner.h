@@ -261,15 +261,15 @@ inline std::vector<int32_t> some_ids(size_t count, uint32_t seed) {
   return ids;
 }
 
-// Holds the scheduler in front of its next step until let go.
+// Holds the scheduler in front of its next step until let go. The hook may outlive it on the scheduler thread.
 class Gate {
  public:
   explicit Gate(Control& control) : control_(control) {
-    control_.set([this](const StepBatch&) -> Status {
-      std::unique_lock lock(mutex_);
-      waiting_ = true;
-      changed_.notify_all();
-      changed_.wait(lock, [&] { return open_; });
+    control_.set([state = state_](const StepBatch&) -> Status {
+      std::unique_lock lock(state->mutex);
+      state->waiting = true;
+      state->changed.notify_all();
+      state->changed.wait(lock, [&] { return state->open; });
       return {};
     });
   }
@@ -277,21 +277,26 @@ class Gate {
     open();
     control_.set({});
   }
+  Gate(const Gate&) = delete;
+  Gate& operator=(const Gate&) = delete;
   void wait_for_step() {
-    std::unique_lock lock(mutex_);
-    changed_.wait(lock, [&] { return waiting_; });
+    std::unique_lock lock(state_->mutex);
+    state_->changed.wait(lock, [&] { return state_->waiting; });
   }
   void open() {
-    const std::lock_guard lock(mutex_);
-    open_ = true;
-    changed_.notify_all();
+    const std::lock_guard lock(state_->mutex);
+    state_->open = true;
+    state_->changed.notify_all();
   }
 
  private:
+  struct State {
+    std::mutex mutex;
+    std::condition_variable changed;
+    bool waiting = false, open = false;
+  };
   Control& control_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  bool waiting_ = false, open_ = false;
+  std::shared_ptr<State> state_ = std::make_shared<State>();
 };
 
 }  // namespace kl::fake

@@ -32,7 +32,7 @@ struct Chat {
   static json history(kl_session* of) {
     char* text = nullptr;
     EXPECT_EQ(kl_session_history(of, &text, nullptr), KL_OK) << kl_last_error();
-    const json out = json::parse(text);
+    json out = json::parse(text);
     kl_free(text);
     return out;
   }

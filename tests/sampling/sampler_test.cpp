@@ -31,6 +31,7 @@ std::vector<double> definition(const std::vector<float>& logits, const SamplingO
   std::iota(order.begin(), order.end(), size_t{0});
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return logits[a] > logits[b]; });
   std::vector<long double> p;
+  p.reserve(order.size());
   for (const size_t id : order) p.push_back(std::exp((static_cast<long double>(logits[id]) - logits[order[0]]) / o.temperature));
   if (o.top_k > 0) p.resize(std::min(p.size(), static_cast<size_t>(o.top_k)));
   const long double all = std::accumulate(p.begin(), p.end(), 0.0L);

@@ -157,7 +157,7 @@ class Generation {
         post_copy([run, task] { run(task); });
       };
     }
-    const auto status = detail::done(kl_generation_listen(get(), &listener));
+    auto status = detail::done(kl_generation_listen(get(), &listener));
     if (status) (void)sinks.release();  // the listener's release function has it now
     return status;
   }

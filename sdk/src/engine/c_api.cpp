@@ -1,9 +1,34 @@
 #include "engine/c_api.h"
 
+#include <cstddef>
 #include <cstdlib>
 
 namespace kl::c_api {
 namespace {
+
+// No struct of the boundary ends in padding: what an older program left there would be read as the first field added later.
+#define KL_ENDS_WITH(type, last) static_assert(sizeof(type) == offsetof(type, last) + sizeof(type::last), #type " ends in padding")
+KL_ENDS_WITH(kl_engine_options, memory_budget);
+KL_ENDS_WITH(kl_device_info, why);
+KL_ENDS_WITH(kl_roofline, fp32_gflop_per_s);
+KL_ENDS_WITH(kl_engine_stats, memory_budget);
+KL_ENDS_WITH(kl_source, has_fd);
+KL_ENDS_WITH(kl_model_options, progress_user);
+KL_ENDS_WITH(kl_memory_estimate, total);
+KL_ENDS_WITH(kl_model_info, memory_bytes);
+KL_ENDS_WITH(kl_tensor_info, offset);
+KL_ENDS_WITH(kl_tokenize_options, no_bos);
+KL_ENDS_WITH(kl_render_options, now);
+KL_ENDS_WITH(kl_sampling, seed);
+KL_ENDS_WITH(kl_session_options, template_text);
+KL_ENDS_WITH(kl_send_options, attachment_count);
+KL_ENDS_WITH(kl_prompt, no_bos);
+KL_ENDS_WITH(kl_event, prompt_total);
+KL_ENDS_WITH(kl_listener, post_user);
+KL_ENDS_WITH(kl_generation_stats, prefill_macs);
+KL_ENDS_WITH(kl_evaluation, logit_rows);
+KL_ENDS_WITH(kl_evaluation_stats, macs);
+#undef KL_ENDS_WITH
 
 struct LastError {
   std::string text;

@@ -46,7 +46,7 @@ kl_status kl_engine_open(const kl_engine_options* options, kl_engine** engine) {
     if (given.cache_dir) o.cache_dir = given.cache_dir;
     o.memory_budget = given.memory_budget;
     KL_ASSIGN(auto opened, Engine::open(o, parts_for(o)));
-    const Status status = give(opened, engine);
+    Status status = give(opened, engine);
     if (!status.ok()) opened->shutdown();
     return status;
   });

@@ -6,11 +6,11 @@ using namespace kl::c_api;
 
 namespace {
 
-Status give_generation(std::shared_ptr<Generation> generation, kl_generation** out) {
+Status give_generation(const std::shared_ptr<Generation>& generation, kl_generation** out) {
   try {
     auto handle = std::make_shared<GenerationHandle>();
     handle->generation = generation;
-    const Status status = give(std::move(handle), out);
+    Status status = give(std::move(handle), out);
     if (!status.ok()) generation->cancel();
     return status;
   } catch (const std::bad_alloc&) {
@@ -112,8 +112,8 @@ kl_status kl_session_send(kl_session* session, const char* text, const kl_send_o
     KL_ASSIGN(const GenerationOptions o, read_send_options(options));
     Json messages{Json::Array()};
     messages.array().push_back(make_message("user", content));
-    KL_ASSIGN(auto started, object->send(messages, o));
-    return give_generation(std::move(started), generation);
+    KL_ASSIGN(const auto started, object->send(messages, o));
+    return give_generation(started, generation);
   });
 }
 
@@ -123,8 +123,8 @@ kl_status kl_session_send_json(kl_session* session, const char* messages_json, c
     KL_ASSIGN(const auto object, find<Session>(session));
     KL_ASSIGN(const Json messages, message_array(messages_json));
     KL_ASSIGN(const GenerationOptions o, read_send_options(options));
-    KL_ASSIGN(auto started, object->send(messages, o));
-    return give_generation(std::move(started), generation);
+    KL_ASSIGN(const auto started, object->send(messages, o));
+    return give_generation(started, generation);
   });
 }
 
@@ -144,8 +144,8 @@ kl_status kl_session_generate_raw(kl_session* session, const kl_prompt* prompt, 
       if (!p.text) return error(Code::invalid_argument, "kl_prompt has neither text nor ids");
       KL_ASSIGN(tokens, object->model().tokenizer().encode({p.text, p.text_length}, p.special != 0, {.add_special = p.no_bos == 0}));
     }
-    KL_ASSIGN(auto started, object->generate_raw(std::move(tokens), o));
-    return give_generation(std::move(started), generation);
+    KL_ASSIGN(const auto started, object->generate_raw(std::move(tokens), o));
+    return give_generation(started, generation);
   });
 }
 

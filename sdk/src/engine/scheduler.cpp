@@ -36,9 +36,9 @@ struct Scheduler::Call {
   }
   Status wait(const LoadProgress* progress = nullptr) {
     std::unique_lock lock(mutex);
-    while (!done) {
+    for (;;) {
       changed.wait(lock, [&] { return done || (progress && fraction_changed); });
-      if (!progress || !fraction_changed) continue;
+      if (!progress || !fraction_changed) break;
       fraction_changed = false;
       const double value = fraction;
       lock.unlock();
@@ -58,7 +58,7 @@ Result<std::shared_ptr<Scheduler>> Scheduler::start(OpenDevice open_device, LogS
   } catch (const std::system_error& e) {
     return error(Code::out_of_memory, "the system gives no thread for the scheduler: %s", e.what());
   }
-  const Status status = opened.wait();
+  Status status = opened.wait();
   if (!status.ok()) {
     scheduler->thread_.join();
     return status;

@@ -76,7 +76,7 @@ void run_unpacked(const CpuKernels& kernels, const LinearArgs& whole, size_t fir
 }
 
 void linear_run(const LinearLaunch& a, const StepState& step, uint32_t task, uint32_t thread) {
-  const uint32_t tasks = linear_tasks(a, step);
+  const uint32_t tasks = std::max(1u, linear_tasks(a, step));
   uint32_t first = static_cast<uint32_t>(uint64_t{a.panels} * task / tasks);
   const uint32_t last = static_cast<uint32_t>(uint64_t{a.panels} * (task + 1) / tasks);
   const uint32_t rows = live_rows(step, a.stage.per_output);

@@ -97,7 +97,7 @@ class Runner final : public ModelRunner {
   Runner(Device& device, const RunnerOptions& options, Blueprint blueprint)
       : device_(device), options_(options), b_(std::move(blueprint)), buckets_(row_buckets(options.max_rows)) {}
 
-  Status start(std::shared_ptr<const Gguf> file, const LoadProgress& progress, const LogSink& log) {
+  Status start(const std::shared_ptr<const Gguf>& file, const LoadProgress& progress, const LogSink& log) {
     KL_ASSIGN(weights_, WeightStore::load(file, b_.plan.program, b_.plan.weights, device_, {options_.pack_cache_dir, progress, log}));
     KL_ASSIGN(arena_, device_.allocate(b_.plan.arena_bytes, MemoryUse::arena));
     KL_ASSIGN(step_params_, device_.allocate(StepParams::bytes(b_.config.limits), MemoryUse::step_params));
@@ -285,8 +285,8 @@ Result<MemoryEstimate> ModelRunner::estimate(const Gguf& file, Device& device, c
   return b.memory;
 }
 
-Result<std::unique_ptr<ModelRunner>> ModelRunner::load(std::shared_ptr<const Gguf> file, Device& device, const RunnerOptions& options,
-                                                       const LoadProgress& progress, const LogSink& log) {
+Result<std::unique_ptr<ModelRunner>> ModelRunner::load(const std::shared_ptr<const Gguf>& file, Device& device,
+                                                       const RunnerOptions& options, const LoadProgress& progress, const LogSink& log) {
   KL_ASSIGN(Blueprint b, draw(*file, device, options));
   const MemoryEstimate& m = b.memory;
   if (options.memory_budget != 0 && m.total() > options.memory_budget) {
@@ -298,7 +298,7 @@ Result<std::unique_ptr<ModelRunner>> ModelRunner::load(std::shared_ptr<const Ggu
                  name(options.kv), with_commas(m.workspace).c_str(), with_commas(options.memory_budget).c_str());
   }
   auto runner = std::make_unique<Runner>(device, options, std::move(b));
-  KL_TRY(runner->start(std::move(file), progress, log));
+  KL_TRY(runner->start(file, progress, log));
   return std::unique_ptr<ModelRunner>(std::move(runner));
 }
 

@@ -68,7 +68,7 @@ class ModelRunner {
  public:
   // From the header only: no tensor is read.
   static Result<MemoryEstimate> estimate(const Gguf& file, Device& device, const RunnerOptions& options);
-  static Result<std::unique_ptr<ModelRunner>> load(std::shared_ptr<const Gguf> file, Device& device, const RunnerOptions& options,
+  static Result<std::unique_ptr<ModelRunner>> load(const std::shared_ptr<const Gguf>& file, Device& device, const RunnerOptions& options,
                                                    const LoadProgress& progress, const LogSink& log);
   virtual ~ModelRunner() = default;
 

@@ -52,8 +52,7 @@ class Checker {
     value("out", o.out, k(o.table), Rows::step);
   }
   void operator()(const Norm& o) {
-    need(o.parts > 0 && width(o.x) % o.parts == 0, "row does not divide into the norm's parts");
-    if (!status.ok()) return;
+    if (o.parts == 0 || width(o.x) % o.parts != 0) return fail("row does not divide into the norm's parts");
     value("out", o.out, width(o.x), rows(o.x));
     matrix("gain", o.gain, 1, width(o.x) / o.parts);
     vector("bias", o.bias, width(o.x) / o.parts);

@@ -44,7 +44,7 @@ uint64_t WeightStore::largest_source(const Program& program, std::span<const Wei
   return most;
 }
 
-Result<std::unique_ptr<WeightStore>> WeightStore::load(std::shared_ptr<const Gguf> file, const Program& program,
+Result<std::unique_ptr<WeightStore>> WeightStore::load(const std::shared_ptr<const Gguf>& file, const Program& program,
                                                        std::span<const WeightUse> uses, Device& device, const WeightStoreOptions& options) {
   auto store = std::make_unique<WeightStore>();
   store->file_ = file;

@@ -30,7 +30,7 @@ class WeightStore {
 
   // Errors: corrupt (a tensor is missing or has another size than its shape needs), out_of_memory, cancelled, io_error.
   // A cache that cannot be read or written is never an error: the weights are packed, and the log says why.
-  static Result<std::unique_ptr<WeightStore>> load(std::shared_ptr<const Gguf> file, const Program& program,
+  static Result<std::unique_ptr<WeightStore>> load(const std::shared_ptr<const Gguf>& file, const Program& program,
                                                    std::span<const WeightUse> uses, Device& device, const WeightStoreOptions& options);
 
   const std::byte* address(const WeightUse& use) const;  // null when it is not in the store

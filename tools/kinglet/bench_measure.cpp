@@ -137,6 +137,7 @@ double measure_first_token(const Common& common, int32_t threads, const std::str
   if (!common.activations.empty()) words.insert(words.end(), {"--activations", common.activations});
   if (common.no_mmap) words.emplace_back("--no-mmap");
   std::vector<char*> arguments;
+  arguments.reserve(words.size() + 1);
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);
 

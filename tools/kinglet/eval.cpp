@@ -211,6 +211,7 @@ class Evaluation {
 
 void report(const Eval& options, const kl_model_info& info, const KldHeader& work, const std::vector<RowScore>& scores, double seconds) {
   std::vector<double> values;
+  values.reserve(scores.size());
   for (const RowScore& row : scores) values.push_back(row.nll);
   const Mean nll = mean_of(values);
   const double perplexity = std::exp(nll.value);

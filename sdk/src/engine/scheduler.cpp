@@ -226,7 +226,7 @@ Status Scheduler::submit(std::unique_ptr<Job>& job) {
 
 Status Scheduler::suspend() {
   suspend_asked_.store(true);  // ends the step in progress at its next segment; it is run again after resume
-  const Status status = on_thread(Needs::nothing, [&](Device&) -> Status {
+  Status status = on_thread(Needs::nothing, [&](Device&) -> Status {
     suspended_ = true;
     return {};
   });

@@ -287,7 +287,7 @@ TEST(Misuse, NumbersOutOfRangeAreErrors) {
   expect_invalid(send([&](auto& o, auto&) { o.stop_count = 1; }), "stop");
   stops[0] = "";
   expect_invalid(send([&](auto& o, auto&) { o.stop = stops, o.stop_count = 1; }), "stop");
-  EXPECT_EQ(send([&](auto& o, auto&) { o.attachment_count = 1; }), KL_UNSUPPORTED);
+  EXPECT_EQ(send([&](auto& o, auto&) { o.image_count = 1; }), KL_UNSUPPORTED);
   const auto load = [&](auto change) {
     auto options = sized<kl_model_options>();
     change(options);

@@ -289,6 +289,8 @@ Result<Run> run(Device& device, const Built& built, int repeats) {
       for (int i = 0; i < 3; ++i) p.positions()[3 * r + static_cast<uint32_t>(i)] = static_cast<int32_t>(at + r);
       p.row_sequence()[r] = 0;
       p.row_slot()[r] = static_cast<int32_t>(at + r);
+      p.row_span()[2 * r] = at + r;
+      p.row_span()[2 * r + 1] = at + r + 1;
     }
     const auto outputs = static_cast<uint32_t>(last ? built.output_rows.size() : 0);
     std::copy_n(built.output_rows.begin(), outputs, p.output_rows());

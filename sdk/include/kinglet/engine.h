@@ -35,6 +35,10 @@ typedef struct kl_engine_options {
   void* log_user;
   const char* cache_dir;   // folder for packed weights and self-test verdicts, made when absent; null: nothing is written
   uint64_t memory_budget;  // bytes all models of this engine may take together; 0: no limit. What does not fit is refused with the sizes
+  // The feature cache (image.h), bytes per tier; 0: the default (64 MiB, 256 MiB, 1 GiB). Disk needs cache_dir.
+  uint64_t feature_device_bytes, feature_host_bytes, feature_disk_bytes;
+  int32_t no_feature_cache;       // 1: no picture is remembered longer than it is in use
+  int32_t no_feature_disk_cache;  // 1: none is written to disk
 } kl_engine_options;
 
 // Opens a device and starts its scheduler. options may be null (all defaults). On success *engine must go to kl_engine_destroy.

@@ -16,13 +16,14 @@
 //   destroys it; destroying twice gives KL_INVALID_ARGUMENT the second time. What a handle depends on may be destroyed before it.
 // - Threads. Every call may come from any thread at any time. Calls for one session, sequence or generation exclude each other where stated (KL_BUSY).
 // - Strings are UTF-8 and end with a NUL; invalid UTF-8 from the app is taken as bytes where text is tokenized and refused where JSON is parsed.
-//   Strings handed out are always valid UTF-8. Strings and arrays handed in are copied before the call returns, kl_source::data excepted.
+//   Strings handed out are always valid UTF-8. Strings and arrays handed in are copied before the call returns, kl_source::data excepted, and bare pixels (kl_image_source::pixels).
 // - Sizes are bytes, times are seconds, timeouts are milliseconds.
 #ifndef KINGLET_KINGLET_H
 #define KINGLET_KINGLET_H
 
 #include <kinglet/base.h>
 #include <kinglet/engine.h>
+#include <kinglet/image.h>
 #include <kinglet/model.h>
 #include <kinglet/sequence.h>
 #include <kinglet/session.h>

@@ -46,6 +46,8 @@ typedef struct kl_model_options {
   const char* cache_dir;    // folder of packed weights; null: the engine's
   kl_progress_fn progress;  // null: none
   void* progress_user;
+  const char* projector;              // companion file with the vision encoder ("mmproj" GGUF); null: a model without eyes
+  const kl_source* projector_source;  // the same from elsewhere than a path; at most one of the two
 } kl_model_options;
 
 // Bytes a model takes with the given options. Read from the header alone.

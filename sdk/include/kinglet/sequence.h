@@ -1,7 +1,7 @@
 // Kinglet's C boundary: evaluation without sampling, for programs that want the logits. Include <kinglet/kinglet.h>, which states the common rules.
 #ifndef KINGLET_SEQUENCE_H
 #define KINGLET_SEQUENCE_H
-#include <kinglet/model.h>
+#include <kinglet/image.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -20,12 +20,15 @@ KL_API kl_status kl_sequence_length(kl_sequence* sequence, uint32_t* length);
 KL_API kl_status kl_sequence_truncate(kl_sequence* sequence, uint32_t length);
 
 typedef struct kl_evaluation {
-  size_t size;            // sizeof(kl_evaluation), the same in all of an array
-  kl_sequence* sequence;  // of the model given; each at most once in an array
-  const int32_t* ids;     // [count] appended to the sequence
-  size_t count;           // at least 1
-  float* logits;          // [logit_rows V] row-major, of the last logit_rows tokens, in the caller's memory; null when logit_rows is 0
-  size_t logit_rows;      // at most count
+  size_t size;              // sizeof(kl_evaluation), the same in all of an array
+  kl_sequence* sequence;    // of the model given; each at most once in an array
+  const int32_t* ids;       // [count] appended to the sequence
+  size_t count;             // at least 1
+  float* logits;            // [logit_rows V] row-major, of the last logit_rows tokens, in the caller's memory; null when logit_rows is 0
+  size_t logit_rows;        // at most count
+  kl_image* const* images;  // READY images whose rows stand, in order, at the positions whose id is image_token; null: none
+  uint32_t image_count;
+  int32_t image_token;  // with images: as many ids are this one as the images have rows together
 } kl_evaluation;
 
 typedef struct kl_evaluation_stats {

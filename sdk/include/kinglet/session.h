@@ -1,7 +1,7 @@
 // Kinglet's C boundary: sessions and generations. Include <kinglet/kinglet.h>, which states the rules that hold for every call.
 #ifndef KINGLET_SESSION_H
 #define KINGLET_SESSION_H
-#include <kinglet/model.h>
+#include <kinglet/image.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -53,14 +53,6 @@ KL_API kl_status kl_session_restore(kl_session* session, const char* messages_js
 // The tokens in the session's cache now. *ids for kl_free.
 KL_API kl_status kl_session_tokens(kl_session* session, int32_t** ids, size_t* count);
 
-// Reserved for images: count must be 0 in this version.
-typedef struct kl_attachment {
-  size_t size;
-  int32_t kind;
-  const void* data;
-  size_t data_size;
-} kl_attachment;
-
 typedef struct kl_send_options {
   size_t size;                  // sizeof(kl_send_options)
   const kl_sampling* sampling;  // null: the session's
@@ -70,15 +62,18 @@ typedef struct kl_send_options {
   uint32_t event_queue;         // events held for a slow reader before the generation waits; 0: 64. 2 to 65536
   const char* const* stop;      // texts that end it; the text before is delivered, the stop text is not
   size_t stop_count;            // at most 64, each 1 to 1,024 bytes
-  const kl_attachment* attachments;
-  size_t attachment_count;
+  kl_image* const* images;      // pictures of this message, in order; they may be destroyed when the call has returned
+  size_t image_count;           // at most 64
 } kl_send_options;
 
 // Adds a user message and starts the answer. Returns at once: the prompt is computed and the answer generated on the engine's thread. When it has ended, the
 // answer is part of the history; when it was stopped, what it had generated is; when it failed, or was stopped before the first token, the message is
 // taken back. options may be null. On success *generation must go to kl_generation_destroy.
 // Errors: KL_BUSY (a generation of this session has not ended), KL_CONTEXT_FULL (the prompt alone does not fit: says the sizes),
-// KL_INVALID_ARGUMENT, KL_UNSUPPORTED (attachments, a template feature), KL_CLOSED.
+// KL_INVALID_ARGUMENT, KL_UNSUPPORTED (images for a model without projector, a template feature), KL_CLOSED.
+// Images stand before the text, in order. To place them, use kl_session_send_json with content in parts:
+//   {"role": "user", "content": [{"type": "text", "text": "Is"}, {"type": "image"}, {"type": "text", "text": "larger than"}, {"type": "image"}, ...]}
+// Each image part of a user's message takes the next of `images`; their numbers must agree.
 KL_API kl_status kl_session_send(kl_session* session, const char* text, const kl_send_options* options, kl_generation** generation);
 
 // The same with one message object ({"role": "tool", "content": "..."}) or an array of them.

@@ -115,7 +115,7 @@ class Sequence {
 
   // Appends ids; logits [rows V] of the last `rows` of them, rows = logits.size() / V.
   Expected<void> append(std::span<const int32_t> ids, std::span<float> logits = {}, size_t rows = 0) const {
-    kl_evaluation item{sizeof(kl_evaluation), get(), ids.data(), ids.size(), logits.data(), rows};
+    kl_evaluation item{sizeof(kl_evaluation), get(), ids.data(), ids.size(), logits.data(), rows, nullptr, 0, 0};
     return detail::done(kl_evaluate(model_, &item, 1, nullptr));
   }
   Expected<void> truncate(uint32_t length) const { return detail::done(kl_sequence_truncate(get(), length)); }

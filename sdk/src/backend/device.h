@@ -32,7 +32,7 @@ class Memory {
   virtual std::byte* host() const = 0;  // null where the host cannot address it
 };
 
-enum class MemoryUse : uint8_t { weights, kv, arena, step_params };
+enum class MemoryUse : uint8_t { weights, kv, arena, step_params, features, pixels };
 
 // How the model is to be run: facts that a support answer depends on besides the op itself.
 struct RunConfig {
@@ -78,6 +78,8 @@ struct Bindings {
   Memory* arena = nullptr;                                   // [Plan::arena_bytes]
   Memory* step_params = nullptr;                             // StepParams::bytes(limits)
   std::vector<Memory*> kv;                                   // one pool per group
+  Memory* features = nullptr;                                // [StepLimits::feature_rows M] float32: what GatherRows takes rows < 0 from
+  Memory* pixels = nullptr;                                  // [StepLimits::pixel_bytes]: RGB, 8 bits each
   std::function<const std::byte*(const WeightUse&)> weight;  // where each weight of the plan lies (device address on CPU: host)
 };
 

@@ -10,15 +10,22 @@
 namespace kl {
 
 struct StepLimits {
-  uint32_t rows = 0;       // T, at most
-  uint32_t outputs = 0;    // O, at most
-  uint32_t sequences = 0;  // in one step, at most
-  uint32_t groups = 0;     // KV groups
-  uint32_t pages = 0;      // pages of one sequence's table, at most
+  uint32_t rows = 0;           // T, at most
+  uint32_t outputs = 0;        // O, at most
+  uint32_t sequences = 0;      // in one step, at most
+  uint32_t groups = 0;         // KV groups
+  uint32_t pages = 0;          // pages of one sequence's table, at most
+  uint32_t segmentations = 0;  // ways an encoder's rows are cut into ranges; 0 for a decoder
+  uint32_t feature_rows = 0;   // rows of Bindings::features; 0: the model takes none
+  uint32_t pixel_bytes = 0;    // size of Bindings::pixels; 0 for a decoder
 };
 
+// A row without a patch: Patchify makes zeros of it.
+inline constexpr uint32_t kNoPixel = ~uint32_t{0};
+
 struct StepHeader {
-  uint32_t rows = 0, outputs = 0, sequences = 0, reserved = 0;
+  uint32_t rows = 0, outputs = 0, sequences = 0;
+  uint32_t pixel_stride = 0;  // bytes from one line of pixels to the next
 };
 
 // Rows [first_row, first_row + rows) are tokens at positions first_position, first_position + 1, ... of one sequence.
@@ -41,6 +48,15 @@ class StepParams {
   uint32_t* row_sequence() const { return at<uint32_t>(row_sequence_offset(limits_)); }  // [T] index into sequences()
   int32_t* row_slot() const { return at<int32_t>(row_slot_offset(limits_)); }            // [T] index of the row within its sequence's cache
   uint32_t* output_rows() const { return at<uint32_t>(output_offset(limits_)); }         // [O] row whose logits are wanted, ascending
+  uint32_t* row_span() const {
+    return at<uint32_t>(span_offset(limits_));
+  }                                                   // [T 2] slots that see each other both ways: [first, end); alone: slot, slot + 1
+  uint32_t* row_range(uint32_t segmentation) const {  // [T 2] rows that a row attends to (DenseAttention): [first, end)
+    return at<uint32_t>(range_offset(limits_)) + size_t{2} * segmentation * limits_.rows;
+  }
+  uint32_t* row_pixel() const {
+    return at<uint32_t>(pixel_offset(limits_));
+  }  // [T] byte of the patch's first pixel, or kNoPixel; encoders only
   StepSequenceParams* sequences() const { return at<StepSequenceParams>(sequence_offset(limits_)); }
   uint32_t* block_table(uint32_t group, uint32_t sequence) const {  // [pages] logical page -> physical page or kNoPage
     return at<uint32_t>(table_offset(limits_)) + (size_t{group} * limits_.sequences + sequence) * limits_.pages;
@@ -56,7 +72,12 @@ class StepParams {
   static size_t row_sequence_offset(const StepLimits& l) { return position_offset(l) + size_t{12} * l.rows; }
   static size_t row_slot_offset(const StepLimits& l) { return row_sequence_offset(l) + size_t{4} * l.rows; }
   static size_t output_offset(const StepLimits& l) { return row_slot_offset(l) + size_t{4} * l.rows; }
-  static size_t sequence_offset(const StepLimits& l) { return round_up(output_offset(l) + size_t{4} * l.outputs, 16); }
+  static size_t span_offset(const StepLimits& l) { return output_offset(l) + size_t{4} * l.outputs; }
+  static size_t range_offset(const StepLimits& l) { return span_offset(l) + size_t{8} * l.rows; }
+  static size_t pixel_offset(const StepLimits& l) { return range_offset(l) + size_t{8} * l.rows * l.segmentations; }
+  static size_t sequence_offset(const StepLimits& l) {
+    return round_up(pixel_offset(l) + (l.segmentations > 0 ? size_t{4} * l.rows : 0), 16);
+  }
   static size_t table_offset(const StepLimits& l) { return sequence_offset(l) + sizeof(StepSequenceParams) * l.sequences; }
 
   std::byte* base_ = nullptr;

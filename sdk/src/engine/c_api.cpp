@@ -8,12 +8,16 @@ namespace {
 
 // No struct of the boundary ends in padding: what an older program left there would be read as the first field added later.
 #define KL_ENDS_WITH(type, last) static_assert(sizeof(type) == offsetof(type, last) + sizeof(type::last), #type " ends in padding")
-KL_ENDS_WITH(kl_engine_options, memory_budget);
+KL_ENDS_WITH(kl_engine_options, no_feature_disk_cache);
+KL_ENDS_WITH(kl_image_source, premultiplied);
+KL_ENDS_WITH(kl_image_options, unsliced);
+KL_ENDS_WITH(kl_image_info, key);
+KL_ENDS_WITH(kl_feature_cache_stats, decodes_spared);
 KL_ENDS_WITH(kl_device_info, why);
 KL_ENDS_WITH(kl_roofline, fp32_gflop_per_s);
 KL_ENDS_WITH(kl_engine_stats, memory_budget);
 KL_ENDS_WITH(kl_source, has_fd);
-KL_ENDS_WITH(kl_model_options, progress_user);
+KL_ENDS_WITH(kl_model_options, projector_source);
 KL_ENDS_WITH(kl_memory_estimate, total);
 KL_ENDS_WITH(kl_model_info, memory_bytes);
 KL_ENDS_WITH(kl_tensor_info, offset);
@@ -21,12 +25,12 @@ KL_ENDS_WITH(kl_tokenize_options, no_bos);
 KL_ENDS_WITH(kl_render_options, now);
 KL_ENDS_WITH(kl_sampling, seed);
 KL_ENDS_WITH(kl_session_options, template_text);
-KL_ENDS_WITH(kl_send_options, attachment_count);
+KL_ENDS_WITH(kl_send_options, image_count);
 KL_ENDS_WITH(kl_prompt, no_bos);
 KL_ENDS_WITH(kl_event, prompt_total);
 KL_ENDS_WITH(kl_listener, post_user);
 KL_ENDS_WITH(kl_generation_stats, prefill_macs);
-KL_ENDS_WITH(kl_evaluation, logit_rows);
+KL_ENDS_WITH(kl_evaluation, image_token);
 KL_ENDS_WITH(kl_evaluation_stats, macs);
 #undef KL_ENDS_WITH
 
@@ -126,7 +130,7 @@ Result<GenerationOptions> read_send_options(const kl_send_options* given) {
     KL_ASSIGN(std::string text, need_text(s.stop[i], "a stop text"));
     o.stop.push_back(std::move(text));
   }
-  if (s.attachment_count > 0) return error(Code::unsupported, "attachments: this version takes text only");
+  if (s.image_count > 0) return error(Code::unsupported, "images: this model has no projector");
   return o;
 }
 

@@ -230,6 +230,8 @@ class Runner final : public ModelRunner {
         for (int component = 0; component < 3; ++component) p.positions()[3 * row + component] = position;
         p.row_sequence()[row] = index;
         p.row_slot()[row] = position;
+        p.row_span()[2 * row] = static_cast<uint32_t>(position);
+        p.row_span()[2 * row + 1] = static_cast<uint32_t>(position) + 1;
       }
       for (uint32_t o = 0; o < s.outputs; ++o) p.output_rows()[header.outputs++] = header.rows + rows - s.outputs + o;
       for (uint32_t g = 0; g < limits.groups; ++g) {

@@ -2,10 +2,16 @@
 
 namespace kl {
 
-Value Builder::gather_rows(WeightId table, float scale) {
+Value Builder::gather_rows(WeightId table, float scale, RowIndex index, bool features) {
   const Value out = make(Rows::step, table.valid() ? program.weights[table.id].k : 0);
-  program.ops.push_back(GatherRows{out, table, scale});
+  program.ops.push_back(GatherRows{out, table, scale, index, features});
   return out;
+}
+
+Value Builder::patchify(Patchify op) {
+  op.out = make(Rows::step, 3 * op.size * op.size);
+  program.ops.push_back(op);
+  return op.out;
 }
 
 Value Builder::norm(Value x, WeightId gain, float eps, uint32_t parts, NormKind kind, WeightId bias) {
@@ -34,6 +40,18 @@ Value Builder::attention(Attention op) {
   op.out = make(rows(op.q), op.heads * op.head_size);
   program.ops.push_back(op);
   return op.out;
+}
+
+Value Builder::dense_attention(DenseAttention op) {
+  op.out = make(rows(op.q), op.heads * op.head_size);
+  program.ops.push_back(op);
+  return op.out;
+}
+
+Value Builder::pool(Value x, PoolKind kind) {
+  const Value out = make(Rows::pooled, kind == PoolKind::concatenate ? program.pool * width(x) : width(x));
+  program.ops.push_back(Pool{x, out, kind, program.pool});
+  return out;
 }
 
 Value Builder::activate(Value gate, Value up, Activation activation) {

@@ -17,12 +17,15 @@ class Builder {
   }
   void cut() { program.cuts.push_back(static_cast<uint32_t>(program.ops.size())); }
 
-  Value gather_rows(WeightId table, float scale);
+  Value gather_rows(WeightId table, float scale, RowIndex index = RowIndex::token, bool features = false);
+  Value patchify(Patchify op);
   Value norm(Value x, WeightId gain, float eps, uint32_t parts = 1, NormKind kind = NormKind::rms, WeightId bias = {});
   Value linear(Value x, WeightId w, WeightId bias = {});
   Value rope(Value x, uint32_t heads, uint32_t head_size, const RopeSpec& rope);
   void kv_write(Value k, Value v, KvRef cache, uint32_t heads, uint32_t head_size);
   Value attention(Attention op);
+  Value dense_attention(DenseAttention op);
+  Value pool(Value x, PoolKind kind);  // Program::pool rows each
   Value activate(Value gate, Value up, Activation activation);
   Value add(Value a, Value b);
   Value select_rows(Value x);

@@ -1,5 +1,5 @@
 // The closed set of ops. An op is a plain struct naming operands and constants; it has no behaviour. Adding one takes a decision record.
-// Shapes: values are [rows width] float32, rows being the step's rows (T) or its output rows (O). Weights are named by WeightId.
+// Shapes: values are [rows width] float32, rows being the step's rows (T), its output rows (O) or its pooled rows (U). Weights are named by WeightId.
 #pragma once
 #include <cstdint>
 #include <limits>
@@ -46,15 +46,34 @@ struct RopeSpec {
   float attention_factor = 1.0f;     // multiplies cos and sin
   WeightId factors;                  // optional [dims / 2] divisors of the frequencies (Llama 3, Phi-3)
   uint32_t sections[3] = {0, 0, 0};  // M-RoPE: pairs that follow position component 0, 1, 2; all zero: component 0 only
+  bool section_frequencies =
+      false;  // pairs count from 0 in each section, i / (pairs of the section) being the exponent: two axes that turn alike
 };
+
+// Which number of a row an index is.
+enum class RowIndex : uint8_t { token, position0, position1, position2 };
+
+enum class PoolKind : uint8_t { concatenate, mean };
 
 // ---- primitives ----
 
-// out[t] = scale * table[token[t]]                                      table [V M] -> out [T M]
+// out[t] = scale * table[i], i the row's index; i < 0: zeros, or with `features` row -1 - i of the step's feature rows, unscaled
+//                                                                       table [V M]  features [E M] -> out [T M]
 struct GatherRows {
   Value out;
   WeightId table;
   float scale = 1;
+  RowIndex index = RowIndex::token;
+  bool features = false;
+};
+
+// out[t][c][y][x] = (pixel / 255 - mean[c]) / deviation[c] over the row's patch of the step's pixels; zeros for a row without a patch
+//                                                                       pixels uint8 [.. .. 3] -> out [T 3*size*size]
+struct Patchify {
+  Value out;
+  uint32_t size = 0;  // pixels along a side of a patch
+  float mean[3] = {0, 0, 0};
+  float deviation[3] = {1, 1, 1};
 };
 
 // out = norm(x) * gain (+ bias), over each of `parts` equal parts of a row    x [R P*W]  gain [W] -> out [R P*W]
@@ -89,6 +108,8 @@ struct KvWrite {
 };
 
 // out = softmax(scale * q K' + mask) V over the row's own sequence; cap c: c tanh(x / c)    q [T H*D] -> out [T H*D]
+// A row at slot s with span [a, b) (StepParams::row_span; a = s, b = s + 1 but for rows that see each other in both directions) attends to
+// slots [min(a, max(0, s - window + 1)), max(b, s + 1)).
 struct Attention {
   Value q, out;
   KvRef cache;
@@ -97,6 +118,22 @@ struct Attention {
   uint32_t window = 0;  // 0: all earlier tokens
   float cap = 0;        // 0: none
   WeightId sinks;       // optional [H]
+};
+
+// out = softmax(scale * q k') v over the rows of the row's own range (StepParams::row_range of a segmentation); every row of a range has that range
+//                                                                       q, k, v [T H*D] -> out [T H*D]
+struct DenseAttention {
+  Value q, k, v, out;
+  uint32_t heads = 0, head_size = 0;
+  float scale = 1;
+  uint32_t segmentation = 0;
+};
+
+// `count` neighbouring rows become one: side by side, or their mean     x [T M] -> out [U count*M] or [U M], U = T / count
+struct Pool {
+  Value x, out;
+  PoolKind kind = PoolKind::concatenate;
+  uint32_t count = 1;  // Program::pool
 };
 
 // out = act(gate) * up; without up: act(gate)                           gate, up [R F] -> out [R F]
@@ -172,14 +209,15 @@ struct SelectNormHead {
   WeightId head;
 };
 
-using Op = std::variant<GatherRows, Norm, Linear, Rope, KvWrite, Attention, Activate, Add, SelectRows, Sample, NormLinear, NormQkvRope,
-                        LinearResidual, NormAdd, NormGateUp, SelectNormHead>;
+using Op = std::variant<GatherRows, Patchify, Norm, Linear, Rope, KvWrite, Attention, DenseAttention, Pool, Activate, Add, SelectRows,
+                        Sample, NormLinear, NormQkvRope, LinearResidual, NormAdd, NormGateUp, SelectNormHead>;
 
 // The name of an op by its place in the set.
 constexpr const char* op_name(size_t index) {
-  constexpr const char* kNames[] = {
-      "gather_rows", "norm",   "linear",      "rope",          "kv_write",        "attention", "activate",     "add",
-      "select_rows", "sample", "norm_linear", "norm_qkv_rope", "linear_residual", "norm_add",  "norm_gate_up", "select_norm_head"};
+  constexpr const char* kNames[] = {"gather_rows",     "patchify",        "norm",          "linear",          "rope",     "kv_write",
+                                    "attention",       "dense_attention", "pool",          "activate",        "add",      "select_rows",
+                                    "sample",          "norm_linear",     "norm_qkv_rope", "linear_residual", "norm_add", "norm_gate_up",
+                                    "select_norm_head"};
   static_assert(std::variant_size_v<Op> == sizeof(kNames) / sizeof(kNames[0]));
   return kNames[index];
 }

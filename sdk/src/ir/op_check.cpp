@@ -51,6 +51,24 @@ class Checker {
     matrix("table", o.table, n(o.table), k(o.table));
     value("out", o.out, k(o.table), Rows::step);
   }
+  void operator()(const Patchify& o) {
+    need(o.size > 0 && o.size <= 1024, "a patch has 1 to 1024 pixels a side");
+    for (const float d : o.deviation) need(d > 0, "deviations must be positive");
+    value("out", o.out, uint64_t{3} * o.size * o.size, Rows::step);
+  }
+  void operator()(const DenseAttention& o) {
+    const uint64_t hd = uint64_t{o.heads} * o.head_size;
+    need(o.heads > 0 && o.head_size > 0, "heads and head size must be positive");
+    value("q", o.q, hd, Rows::step);
+    value("k", o.k, hd, Rows::step);
+    value("v", o.v, hd, Rows::step);
+    value("out", o.out, hd, Rows::step);
+  }
+  void operator()(const Pool& o) {
+    need(o.count > 0 && o.count == p_.pool, "pools another number of rows than the program");
+    value("x", o.x, width(o.x), Rows::step);
+    value("out", o.out, o.kind == PoolKind::concatenate ? uint64_t{o.count} * width(o.x) : width(o.x), Rows::pooled);
+  }
   void operator()(const Norm& o) {
     if (o.parts == 0 || width(o.x) % o.parts != 0) return fail("row does not divide into the norm's parts");
     value("out", o.out, width(o.x), rows(o.x));
@@ -66,6 +84,7 @@ class Checker {
     if (!r.enabled) return;
     need(r.dims > 0 && r.dims % 2 == 0 && r.dims <= head_size, "rope dimensions must be even and at most the head size");
     need(r.base > 0 && r.scale > 0, "rope base and scale must be positive");
+    need(!r.section_frequencies || r.sections[0] + r.sections[1] + r.sections[2] == r.dims / 2, "rope sections must add up to the pairs");
     vector("rope factors", r.factors, r.dims / 2);
   }
   void operator()(const Rope& o) {

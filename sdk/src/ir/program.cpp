@@ -27,10 +27,14 @@ std::vector<Value> inputs(const Op& op) {
   using Values = std::vector<Value>;
   return std::visit(Visitor{
                         [](const GatherRows&) { return Values{}; },
+                        [](const Patchify&) { return Values{}; },
                         [](const KvWrite& o) {
                           return present({o.k, o.v});
                         },
                         [](const Attention& o) { return present({o.q}); },
+                        [](const DenseAttention& o) {
+                          return present({o.q, o.k, o.v});
+                        },
                         [](const Activate& o) {
                           return present({o.gate, o.up});
                         },
@@ -99,7 +103,7 @@ namespace {
 std::string value_text(const Program& p, Value v) {
   if (!v.valid()) return "-";
   const ValueInfo& i = p.info(v);
-  return format("%%%u[%s %u]", v.id, i.rows == Rows::step ? "T" : "O", i.width);
+  return format("%%%u[%s %u]", v.id, i.rows == Rows::step ? "T" : i.rows == Rows::outputs ? "O" : "U", i.width);
 }
 
 std::string weight_text(const Program& p, WeightId w) {
@@ -112,13 +116,25 @@ std::string rope_text(const RopeSpec& r) {
   std::string text =
       format(" rope=%s dims=%u base=%g", r.style == RopeStyle::neighbours ? "neighbours" : "halves", r.dims, static_cast<double>(r.base));
   if (r.scale != 1.0f) text += format(" scale=%g", static_cast<double>(r.scale));
+  if (r.sections[0] + r.sections[1] + r.sections[2] != 0) {
+    text += format(" sections=%u,%u,%u%s", r.sections[0], r.sections[1], r.sections[2], r.section_frequencies ? " each from 0" : "");
+  }
   return text;
 }
 
 std::string constants(const Op& op) {
   return std::visit(
       Visitor{
-          [](const GatherRows& o) { return o.scale == 1.0f ? std::string() : format(" scale=%g", static_cast<double>(o.scale)); },
+          [](const GatherRows& o) {
+            constexpr const char* kIndex[] = {"", " by position 0", " by position 1", " by position 2"};
+            return (o.scale == 1.0f ? std::string() : format(" scale=%g", static_cast<double>(o.scale))) + (o.features ? " features" : "") +
+                   kIndex[static_cast<size_t>(o.index)];
+          },
+          [](const Patchify& o) { return format(" size=%u", o.size); },
+          [](const DenseAttention& o) {
+            return format(" H=%u D=%u scale=%g segmentation=%u", o.heads, o.head_size, static_cast<double>(o.scale), o.segmentation);
+          },
+          [](const Pool& o) { return format(" %s count=%u", o.kind == PoolKind::mean ? "mean" : "concatenate", o.count); },
           [](const Norm& o) {
             return format(" %s parts=%u eps=%g", o.kind == NormKind::rms ? "rms" : "layer", o.parts, static_cast<double>(o.eps));
           },
@@ -173,6 +189,7 @@ OpCost cost(const Program& program, const Op& op, uint64_t rows, uint64_t output
     if (i.n > 1 && !gathers && !per_output) {
       const std::vector<Value> in = inputs(op);
       if (!in.empty() && program.info(in.front()).rows == Rows::outputs) count = outputs;
+      if (!in.empty() && program.info(in.front()).rows == Rows::pooled) count = rows / program.pool;
     }
     if (gathers) {
       sum.weight_bytes += rows * row_bytes(i.format, i.k);
@@ -181,6 +198,7 @@ OpCost cost(const Program& program, const Op& op, uint64_t rows, uint64_t output
       if (i.n > 1) sum.macs += count * i.n * i.k;
     }
   }
+  if (const auto* a = std::get_if<DenseAttention>(&op)) sum.macs += 2 * cached * a->heads * a->head_size;
   if (const auto* a = std::get_if<Attention>(&op)) {
     const uint64_t keys = a->window == 0 ? cached : std::min<uint64_t>(cached, rows * a->window);
     sum.attended = keys;

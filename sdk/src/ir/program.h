@@ -10,7 +10,11 @@
 
 namespace kl {
 
-enum class Rows : uint8_t { step /* T: every row of the step */, outputs /* O: rows whose logits are wanted */ };
+enum class Rows : uint8_t {
+  step /* T: every row of the step */,
+  outputs /* O: rows whose logits are wanted */,
+  pooled /* U: T / Program::pool */
+};
 enum class ValueType : uint8_t { f32, i32 };
 
 struct ValueInfo {
@@ -38,8 +42,10 @@ struct Program {
   std::vector<KvGroupInfo> kv_groups;
   std::vector<Op> ops;
   std::vector<uint32_t> cuts;  // indices into ops before which a segment may end (layer boundaries), ascending
-  Value logits;                // [O V]
+  uint32_t pool = 1;           // rows that become one (Pool); a step's rows are a multiple of it
+  Value logits;                // [O V]; of an encoder: invalid
   Value greedy;                // [O 1] int32; invalid when the program does not sample
+  Value features;              // an encoder's result, [O N], [U N] or [T N]; of a decoder: invalid
 
   const ValueInfo& info(Value v) const { return values[v.id]; }
   const WeightInfo& info(WeightId w) const { return weights[w.id]; }
@@ -54,7 +60,8 @@ std::vector<WeightId> weights(const Op& op);
 Status check(const Program& program, const Op& op);
 Status check(const Program& program);
 
-// What an op reads of weights and computes, for `rows` step rows and `outputs` output rows whose sequences hold `cached` tokens in sum over rows.
+// What an op reads of weights and computes, for `rows` step rows and `outputs` output rows whose sequences (of an encoder: ranges) hold `cached` rows
+// in sum over rows.
 struct OpCost {
   uint64_t weight_bytes = 0;  // in the file's format
   uint64_t macs = 0;

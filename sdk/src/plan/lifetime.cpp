@@ -20,7 +20,7 @@ struct Interval {
 
 uint64_t Plan::value_bytes(Value v) const {
   const ValueInfo& i = program.info(v);
-  const uint64_t rows = i.rows == Rows::step ? config.rows : config.outputs;
+  const uint64_t rows = i.rows == Rows::step ? config.rows : i.rows == Rows::outputs ? config.outputs : config.rows / program.pool;
   return rows * i.width * 4;
 }
 
@@ -36,7 +36,7 @@ void assign_memory(Plan& plan) {
     for (const Value v : inputs(plan.ops[at].op)) intervals[v.id].last = at;
   }
   // What the host reads after the step lives to its end.
-  for (const Value v : {plan.program.logits, plan.program.greedy}) {
+  for (const Value v : {plan.program.logits, plan.program.greedy, plan.program.features}) {
     if (v.valid()) intervals[v.id].last = static_cast<uint32_t>(plan.ops.size());
   }
   std::vector<Interval> todo;

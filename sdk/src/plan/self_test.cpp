@@ -109,12 +109,16 @@ Result<std::vector<float>> run(Device& device, const Probe& probe, ActivationFor
     KL_TRY(device.pack({w, use.layout, probe.weights[use.weight.id], {memory->host(), bytes}}));
     packed.emplace_back(use, std::move(memory));
   }
-  const Bindings bindings{arena.get(), step.get(), {pool.get()}, [&](const WeightUse& use) -> const std::byte* {
-                            for (const auto& [each, memory] : packed) {
-                              if (each == use) return memory->host();
-                            }
-                            return probe.weights[use.weight.id].data();
-                          }};
+  Bindings bindings;
+  bindings.arena = arena.get();
+  bindings.step_params = step.get();
+  bindings.kv = {pool.get()};
+  bindings.weight = [&](const WeightUse& use) -> const std::byte* {
+    for (const auto& [each, memory] : packed) {
+      if (each == use) return memory->host();
+    }
+    return probe.weights[use.weight.id].data();
+  };
   KL_ASSIGN(std::unique_ptr<Recording> recording, device.record(plan, bindings));
 
   const StepParams p(step->host(), config.limits);
@@ -125,6 +129,8 @@ Result<std::vector<float>> run(Device& device, const Probe& probe, ActivationFor
     p.tokens()[r] = p.row_slot()[r] = static_cast<int32_t>(r);
     p.output_rows()[r] = r;
     p.row_sequence()[r] = 0;
+    p.row_span()[2 * r] = r;
+    p.row_span()[2 * r + 1] = r + 1;
     for (uint32_t c = 0; c < 3; ++c) p.positions()[3 * r + c] = static_cast<int32_t>(r);
   }
   KL_ASSIGN(const Ticket ticket, device.submit(*recording, 0, recording->segments()));

@@ -103,7 +103,8 @@ void CpuRecording::prepare_step() {
   state_.sequences.clear();
   for (uint32_t s = 0; s < header.sequences; ++s) {
     const StepSequenceParams& q = state_.params.sequences()[s];
-    state_.sequences.push_back({q.first_row, q.rows, static_cast<int32_t>(q.first_position)});
+    state_.sequences.push_back(
+        {q.first_row, q.rows, static_cast<int32_t>(q.first_position), state_.params.row_span() + size_t{2} * q.first_row});
   }
   for (const auto& each : state_.splits) split_attention(state_.sequences, each->shape, state_.threads, each->split);
 }

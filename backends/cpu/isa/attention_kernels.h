@@ -1,6 +1,6 @@
 // The position, cache and attention kernels of one instruction set, as a table. One translation unit per instruction set exports one.
 //
-// The law of bits: a row's output depends on that row's query, its position and the cached rows it sees, and on nothing else. Keys are cut in
+// The law of bits: a row's output depends on that row's query, the slots it sees and what they hold, and on nothing else. Keys are cut in
 // fixed spans of 256 positions; inside a span an online softmax goes page by page in ascending order; the spans' partial results (m, l, acc) are
 // merged in ascending order: M = max(m0, m1), l = l0 e^(m0-M) + l1 e^(m1-M), acc likewise; a sink is one more partial (m = sink, l = 1, acc = 0),
 // merged last. Rows per call, threads, splitting over spans and the place of pages do not change a bit. Slots that a row does not see are never
@@ -40,17 +40,29 @@ struct AttentionArgs {
   float scale = 1.0f;            // multiplies q . k
   float cap = 0.0f;              // 0: none; else s = cap * tanh(s / cap)
   const float* sinks = nullptr;  // optional [H]
-  // Room for the span mask (rows that see each other in both directions): absent means causal.
-  const void* span_mask = nullptr;
+  // [T 2] slots that see each other both ways, [first, end) as StepParams::row_span; null: every row stands alone (causal). Spans do not overlap,
+  // so what rows see moves forward from row to row.
+  const uint32_t* row_spans = nullptr;
 };
 
-// Spans that rows [t0, t1) see: [first, end).
+// Slots that a row at slot `slot` sees: [first, end). Equation: Attention in ir/op.h. Always inlined, as simd/common.h asks.
+struct SlotRange {
+  int32_t first = 0, end = 0;
+};
+[[gnu::always_inline]] constexpr SlotRange seen_slots(int32_t slot, const uint32_t* row_span, uint32_t window) {
+  const int64_t low = window == 0 ? 0 : static_cast<int64_t>(slot) - window + 1;
+  SlotRange seen{low < 0 ? 0 : static_cast<int32_t>(low), slot + 1};
+  if (row_span == nullptr) return seen;
+  const auto first = static_cast<int32_t>(row_span[0]), end = static_cast<int32_t>(row_span[1]);
+  return {first < seen.first ? first : seen.first, end > seen.end ? end : seen.end};
+}
+
+// Spans of 256 that rows see which together see the slots `seen`: [first, end).
 struct SpanRange {
   uint32_t first = 0, end = 0;
 };
-constexpr SpanRange attention_spans(int32_t first_position, int32_t last_position, uint32_t window) {
-  const int64_t low = window == 0 ? 0 : static_cast<int64_t>(first_position) - window + 1;
-  return {low <= 0 ? 0 : static_cast<uint32_t>(low) / kSpanTokens, static_cast<uint32_t>(last_position) / kSpanTokens + 1};
+[[gnu::always_inline]] constexpr SpanRange attention_spans(SlotRange seen) {
+  return {static_cast<uint32_t>(seen.first) / kSpanTokens, static_cast<uint32_t>(seen.end - 1) / kSpanTokens + 1};
 }
 
 // A partial result: m, l, 14 unused, acc[D rounded up to 16].

@@ -77,6 +77,33 @@ struct AttentionPartials {
 // Scratch of one running task, whatever it is; 64-byte aligned.
 size_t attention_scratch_bytes(const KvPageShape& shape, uint32_t heads);
 
+// Dense attention: rows of a step attend to the rows of their own range. All operands are [T][H * D], `stride` floats from row to row.
+struct DenseAttentionArgs {
+  const float *q = nullptr, *k = nullptr, *v = nullptr;
+  float* out = nullptr;
+  size_t stride = 0;
+  uint32_t heads = 0, head_size = 0;
+  float scale = 1.0f;
+  float* packed = nullptr;  // [H][dense_head_floats], 64-byte aligned: what dense_pack writes and dense_attention reads
+  uint32_t capacity = 0;    // rows that `packed` has room for
+};
+
+// Rows [row0, row1) of the range [first, end): at most kDenseTileRows, beginning a multiple of 32 rows after `first`.
+struct RangeTile {
+  uint32_t row0 = 0, row1 = 0, first = 0, end = 0;
+};
+inline constexpr uint32_t kDenseTileRows = 96;  // a multiple of the register block (6) and of a key block (32)
+
+// Packed keys of one head, and keys and values; room for readers of whole vectors behind each.
+[[gnu::always_inline]] constexpr size_t dense_key_floats(uint32_t rows, uint32_t head_size) {
+  return (size_t{rows} * head_size + 32 + 15) / 16 * 16;
+}
+[[gnu::always_inline]] constexpr size_t dense_head_floats(uint32_t rows, uint32_t head_size) {
+  return 2 * dense_key_floats(rows, head_size);
+}
+// Scratch of one running task of dense_attention; 64-byte aligned.
+size_t dense_scratch_bytes(uint32_t head_size);
+
 struct CpuAttentionKernels {
   const char* name;  // "avx512"
 
@@ -95,6 +122,10 @@ struct CpuAttentionKernels {
                             const AttentionPartials& partials, std::byte* scratch);
   void (*attention_merge)(const AttentionArgs& args, uint32_t t0, uint32_t t1, uint32_t g, const AttentionPartials& partials,
                           std::byte* scratch);
+
+  // The rows of a tile into `packed`; when all tiles of a head are there, its tiles' attention.
+  void (*dense_pack)(const DenseAttentionArgs& args, const RangeTile& tile, uint32_t head);
+  void (*dense_attention)(const DenseAttentionArgs& args, const RangeTile& tile, uint32_t head, std::byte* scratch);
 };
 
 // The tables compiled in; null where the target cannot have one. Whether the machine has the instructions is for the caller to ask (dispatch).

@@ -136,7 +136,7 @@ std::vector<double> reference(Sequence& s, const std::vector<uint32_t>& rows) {
   std::vector<double> out;
   for (const uint32_t t : rows) {
     for (uint32_t h = 0; h < c.heads; ++h) {
-      const uint32_t g = h / group, low = c.window == 0 || t + 1 < c.window ? 0 : std::min(s.row_spans[2 * t], t + 1 - c.window);
+      const uint32_t g = h / group, low = c.window == 0 || t + 1 < c.window ? 0 : t + 1 - c.window;
       const uint32_t high = std::max(s.row_spans[2 * t + 1], t + 1);
       std::vector<double> score, sum(size, 0.0);
       std::vector<float> row(size);

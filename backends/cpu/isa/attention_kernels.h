@@ -53,8 +53,8 @@ struct SlotRange {
   const int64_t low = window == 0 ? 0 : static_cast<int64_t>(slot) - window + 1;
   SlotRange seen{low < 0 ? 0 : static_cast<int32_t>(low), slot + 1};
   if (row_span == nullptr) return seen;
-  const auto first = static_cast<int32_t>(row_span[0]), end = static_cast<int32_t>(row_span[1]);
-  return {first < seen.first ? first : seen.first, end > seen.end ? end : seen.end};
+  const auto end = static_cast<int32_t>(row_span[1]);
+  return {seen.first, end > seen.end ? end : seen.end};
 }
 
 // Spans of 256 that rows see which together see the slots `seen`: [first, end).

@@ -3,6 +3,7 @@ find_package(PkgConfig REQUIRED)
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET GLOBAL libpcre2-8)      # pre-tokenizer patterns (Unicode properties, look-ahead)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET GLOBAL libutf8proc)  # Unicode normalisation and case
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET GLOBAL libxxhash)      # checksums and cache keys
+pkg_check_modules(SODIUM REQUIRED IMPORTED_TARGET GLOBAL libsodium)      # BLAKE2b: keys of the feature cache
 if(KINGLET_VISION)
   pkg_check_modules(JPEG REQUIRED IMPORTED_TARGET GLOBAL libjpeg)            # libjpeg-turbo
   pkg_check_modules(PNG REQUIRED IMPORTED_TARGET GLOBAL libpng)

@@ -12,7 +12,7 @@ add_library(kinglet::kinglet ALIAS kinglet)
 set_target_properties(kinglet PROPERTIES LINKER_LANGUAGE CXX VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
 target_include_directories(kinglet PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/sdk/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 # What is linked, as pairs TARGET:MODULE of pkg-config; the installed package files name the same.
-set(KINGLET_PKG_CONFIG PCRE2:libpcre2-8 UTF8PROC:libutf8proc XXHASH:libxxhash)
+set(KINGLET_PKG_CONFIG PCRE2:libpcre2-8 UTF8PROC:libutf8proc XXHASH:libxxhash SODIUM:libsodium)
 if(KINGLET_VISION)
   list(APPEND KINGLET_PKG_CONFIG JPEG:libjpeg PNG:libpng WEBP:libwebp WEBPDEMUX:libwebpdemux EXIF:libexif)
 endif()

@@ -39,7 +39,7 @@ void use(const std::string& folder) {
   const FeatureCacheOptions options{.device_bytes = 0, .host_bytes = 0, .disk_bytes = 3 * 900, .folder = folder};
   for (int start = 0; start < 2; ++start) {
     FeatureCache cache(options);
-    for (const uint64_t number : {0, 1, 0, 2, 3, 1}) {
+    for (const uint64_t number : {0, 1, 2, 0, 3}) {
       ASSERT_TRUE(ask(cache, number)) << number;
       cache.remember(some_key(1000 + number), some_key(number));
       cache.flush();
@@ -64,12 +64,10 @@ TEST(FeatureDiskFaults, EverySystemCallMayFailAndEveryPictureIsStillAnswered) {
   ASSERT_GT(calls, 150u);
   size_t cases = 0;
   for (size_t n = 0; n < calls; ++n) {
-    // Every error at some call, and every call with some of them.
-    for (size_t k = 0; k < 3; ++k, ++cases) {
-      const int error = kErrors[(n + k * 3) % std::size(kErrors)];
-      const FaultyOs::Kind kind = k == 0   ? FaultyOs::Kind::error
-                                  : k == 1 ? FaultyOs::Kind::error_from_then_on
-                                           : FaultyOs::Kind::short_count;
+    // Each call fails alone; then with all after it, or it does half its work.
+    for (const FaultyOs::Kind kind :
+         {FaultyOs::Kind::error, n % 2 == 0 ? FaultyOs::Kind::error_from_then_on : FaultyOs::Kind::short_count}) {
+      const int error = kErrors[cases++ % std::size(kErrors)];
       const TempFolder folder;
       {
         const FaultyOs faulty(n, error, kind);

@@ -156,4 +156,28 @@ StepRows Content::rows(size_t first, size_t count, const ImageRules& rules) cons
   return out;
 }
 
+std::vector<WholeRows> whole_rows(const Content& content, size_t begin, const ImageRules& rules) {
+  std::vector<WholeRows> out;
+  if (!rules.bidirectional) return out;
+  for (const Content::Block& b : content.blocks()) {
+    if (b.end() <= begin) continue;
+    const auto at = static_cast<uint32_t>(begin);
+    out.push_back({std::max(b.first, at) - at, b.end() - at});
+  }
+  return out;
+}
+
+Status check_blocks(const Content& content, const ImageRules& rules, uint32_t max_rows) {
+  if (!rules.bidirectional) return {};
+  for (const Content::Block& b : content.blocks()) {
+    if (b.rows > max_rows) {
+      return error(Code::invalid_argument,
+                   "an image of %u rows that see each other must be in one step, which takes %u rows: load the model with max_rows %u or "
+                   "open the image with fewer rows",
+                   b.rows, max_rows, b.rows);
+    }
+  }
+  return {};
+}
+
 }  // namespace kl

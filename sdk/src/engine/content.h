@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "engine/policy.h"
 #include "kv/prefix_index.h"
 #include "vision/features.h"
 
@@ -71,5 +72,10 @@ class Content {
   std::vector<int32_t> tokens_;
   std::vector<Block> blocks_;  // ascending
 };
+
+// What policy must not cut of the slots from `begin` on, counted from there.
+std::vector<WholeRows> whole_rows(const Content& content, size_t begin, const ImageRules& rules);
+// Error invalid_argument: a block that must be computed in one step has more rows than a step.
+Status check_blocks(const Content& content, const ImageRules& rules, uint32_t max_rows);
 
 }  // namespace kl

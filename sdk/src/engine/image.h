@@ -12,7 +12,9 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "engine/generation.h"
@@ -25,6 +27,7 @@ namespace kl {
 
 class Model;
 class ImageWorker;
+class Waker;
 struct ModelSlot;
 
 // What the app's threads may know of an encoder.
@@ -96,8 +99,8 @@ class Image : public std::enable_shared_from_this<Image> {
   bool unsliced() const { return options_.unsliced; }
   bool ended() const noexcept;
   bool cancelled() const noexcept { return cancelled_.load(std::memory_order_relaxed); }
-  bool begin_encoding() noexcept;                                // [s] false: it has ended meanwhile
-  const std::vector<Picture>& tiles() const { return tiles_; }   // [s] between begin_encoding and encoded
+  bool begin_encoding() noexcept;                                  // [s] false: it has ended meanwhile
+  const std::vector<Picture>& tiles() const { return tiles_; }     // [s] between begin_encoding and encoded
   void encoding_went_on(float progress, double seconds) noexcept;  // [s]
   // [s] All tiles' rows. What is left (fewer rows, the cache) is done here when it is little, by the worker when it is not. May throw std::bad_alloc.
   void encoded(std::vector<float> values, std::vector<FeatureBlock> blocks);
@@ -106,16 +109,19 @@ class Image : public std::enable_shared_from_this<Image> {
   friend class ImageWorker;
   enum class Stage : uint8_t { queued, parked, preparing, waiting, encoding, finish_queued, finishing, ended };
   Image(std::shared_ptr<Model> model, ImageSource source, const ImageOptions& options);
-  Status prepare();                // [w]
-  Status decode();                 // [w] the picture and its key; or the rows, where the file is known
-  Status finish();                 // [w], [s]
-  PixelView pixels() const;        // the picture's
+  Status prepare();  // [w]
+  Status decode();   // [w] the picture and its key; or the rows, where the file is known
+  Status finish();   // [w], [s]
+  Result<std::span<const std::byte>> file_bytes();
+  PixelView pixels() const;          // the picture's
+  bool finish_due() const noexcept;  // for the worker's queue
+  void end_as(ImageState how, Status why, bool only_when_free) noexcept;
   bool move_on(Stage to) noexcept;  // false: cancelled or ended
   void become_ready(const FeatureHit& hit) noexcept;
-  uint32_t reduced_to() const;  // rows to pool to; 0: no pooling
 
   const std::shared_ptr<Model> model_;  // first: the engine and its feature cache outlive everything below
   const std::shared_ptr<ModelSlot> slot_;
+  const std::shared_ptr<Waker> waker_;
   const std::shared_ptr<ImageWorker> worker_;
   const std::shared_ptr<FeatureCache> cache_;
   const std::shared_ptr<const VisionFacts> facts_;

@@ -115,10 +115,12 @@ void Image::end_as(ImageState how, Status why, bool only_when_free) noexcept {
   waker_->wake();
 }
 
-void Image::become_ready(const FeatureHit& hit) noexcept {
+void Image::become_ready(const FeatureHit& hit) {
+  std::string key = hit.features->key.hex();
   {
     const std::lock_guard lock(mutex_);
     if (stage_ == Stage::ended) return;
+    info_.key = std::move(key);
     features_ = hit.features;
     info_.tier = hit.tier;
     info_.progress = 1;

@@ -117,7 +117,7 @@ class Image : public std::enable_shared_from_this<Image> {
   bool finish_due() const noexcept;  // for the worker's queue
   void end_as(ImageState how, Status why, bool only_when_free) noexcept;
   bool move_on(Stage to) noexcept;  // false: cancelled or ended
-  void become_ready(const FeatureHit& hit) noexcept;
+  void become_ready(const FeatureHit& hit);
 
   const std::shared_ptr<Model> model_;  // first: the engine and its feature cache outlive everything below
   const std::shared_ptr<ModelSlot> slot_;

@@ -115,6 +115,10 @@ void run(const BenchOptions& options) {
     const int32_t threads = wanted_threads != 0 ? wanted_threads : device.threads;
     note(options.common, "measuring the machine with %d threads", threads);
     const Roof roof = measure_roof(engine, wanted_threads);
+    if (!options.common.projector.empty()) {
+      bench_images(options, wanted_threads, roof.known ? roof.line : kl_roofline{});
+      continue;
+    }
     const std::string key = std::to_string(threads);
     machine["backend"] = device.backend_name;
     machine["device"] = device.name;
@@ -169,7 +173,7 @@ void run(const BenchOptions& options) {
       });
     }
   }
-  if (options.common.json)
+  if (options.common.json && options.common.projector.empty())
     print_json({{"version", kl_version()}, {"model", options.common.model}, {"machine", machine}, {"results", results}});
 }
 
@@ -207,8 +211,12 @@ void add_bench(CLI::App& app) {
   list("--depth", options->depth, "tokens already in the cache (default 0)", 0);
   list("--batch", options->batch, "sequences at once (default 1)", 1);
   command->add_option("--reps", options->reps, "repetitions (default 5)")->check(CLI::Range(1U, 1000U));
+  command->add_option("--projector", options->common.projector,
+                      "companion GGUF file with the vision encoder: measures what a picture costs instead");
+  add_image_size(*command, *options);
   command->callback([options] { run(*options); });
   add_first_token(app);
+  add_first_answer(app);
 }
 
 }  // namespace tool

@@ -115,10 +115,6 @@ void run(const BenchOptions& options) {
     const int32_t threads = wanted_threads != 0 ? wanted_threads : device.threads;
     note(options.common, "measuring the machine with %d threads", threads);
     const Roof roof = measure_roof(engine, wanted_threads);
-    if (!options.common.projector.empty()) {
-      bench_images(options, wanted_threads, roof.known ? roof.line : kl_roofline{});
-      continue;
-    }
     const std::string key = std::to_string(threads);
     machine["backend"] = device.backend_name;
     machine["device"] = device.name;
@@ -131,6 +127,12 @@ void run(const BenchOptions& options) {
       print(roof.known ? text("roof with %d threads: reads %.1f GB/s, int8 %.0f G MAC/s, fp32 %.0f GFLOP/s\n", threads,
                               roof.line.read_gb_per_s, roof.line.int8_gmac_per_s, roof.line.fp32_gflop_per_s)
                        : text("roof with %d threads: not measured on this device\n", threads));
+    }
+    if (!options.common.projector.empty()) {
+      results.push_back(bench_images(options, threads, roof.known ? &roof.line : nullptr));
+      continue;
+    }
+    if (!options.common.json) {
       print(text("%7s %4s %5s %6s %6s %5s  %-32s %-32s %7s  %6s\n", "threads", "kv", "batch", "depth", "prompt", "gen",
                  "prefill/s [range] share of int8", "decode/s [range] share of reads", "first s", "load s"));
       finish_output();
@@ -173,7 +175,7 @@ void run(const BenchOptions& options) {
       });
     }
   }
-  if (options.common.json && options.common.projector.empty())
+  if (options.common.json)
     print_json({{"version", kl_version()}, {"model", options.common.model}, {"machine", machine}, {"results", results}});
 }
 

@@ -1,6 +1,6 @@
 // kinglet bench --projector: what a picture costs. The encoder beside the machine's arithmetic; the first token cold, from memory, from disk after a restart; the
 // pace of somebody else's answer meanwhile.
-#include <stdlib.h>
+#include <stdlib.h>  // mkdtemp
 
 #include <algorithm>
 #include <filesystem>
@@ -35,26 +35,33 @@ class TemporaryFolder {
   std::string path_;
 };
 
-// Noise: as many distinct pictures as there are seeds. Bare pixels, so that no decoder is part of what is timed.
-Image open_noise(kl_model* model, const BenchOptions& options, uint64_t seed, bool unsliced) {
-  std::vector<uint8_t> pixels(size_t{3} * options.image_width * options.image_height);
-  std::mt19937_64 random(seed);
-  for (uint8_t& value : pixels) value = static_cast<uint8_t>(random());
-  auto source = sized<kl_image_source>();
-  source.pixels = pixels.data();
-  source.width = options.image_width;
-  source.height = options.image_height;
-  source.pixel_format = KL_PIXELS_RGB8;
-  auto how = sized<kl_image_options>();
-  how.unsliced = unsliced ? 1 : 0;
-  Image image;
-  check(kl_image_open(model, &source, &how, image.out()));
-  while (info_of(image).state == KL_IMAGE_DECODING) {  // until then the pixels are read
-    auto info = sized<kl_image_info>();
-    check(kl_image_wait(image, kMomentMs, &info));
+// As many distinct pictures as there are seeds. Bare pixels, so that no decoder is part of what is timed; they must outlive the image's decoding.
+class Noise {
+ public:
+  Noise(const BenchOptions& options, uint64_t seed)
+      : width_(options.image_width), height_(options.image_height), pixels_(size_t{3} * width_ * height_) {
+    std::mt19937_64 random(seed);
+    for (uint8_t& value : pixels_) value = static_cast<uint8_t>(random());
   }
-  return image;
-}
+
+  Image open(kl_model* model, bool unsliced) const {
+    auto source = sized<kl_image_source>();
+    source.pixels = pixels_.data();
+    source.width = width_;
+    source.height = height_;
+    source.pixel_format = KL_PIXELS_RGB8;
+    auto how = sized<kl_image_options>();
+    how.unsliced = unsliced ? 1 : 0;
+    Image image;
+    check(kl_image_open(model, &source, &how, image.out()));
+    return image;
+  }
+
+ private:
+  uint32_t width_;
+  uint32_t height_;
+  std::vector<uint8_t> pixels_;  // RGB
+};
 
 // A question of about `tokens` tokens.
 std::string question_of(kl_model* model, uint32_t tokens) {
@@ -75,8 +82,9 @@ FirstToken first_token(kl_model* model, const BenchOptions& options, uint64_t se
   auto send = sized<kl_send_options>();
   send.max_tokens = 1;
   send.ignore_end = 1;
+  const Noise noise(options, seed);
   const double began = now();
-  const Image image = open_noise(model, options, seed, true);
+  const Image image = noise.open(model, true);
   kl_image* handle = image;
   send.images = &handle;
   send.image_count = 1;
@@ -138,8 +146,9 @@ Beside measure_beside(kl_model* model, const BenchOptions& options, bool unslice
     Talker talker(model);
     const double until = now() + kWindow;
     const double alone = talker.listen([&] { return now() >= until; });
+    const Noise noise(options, ++seed);
     const double began = now();
-    const Image image = open_noise(model, options, ++seed, unsliced);
+    const Image image = noise.open(model, unsliced);
     const double meanwhile = talker.listen([&] { return info_of(image).state == KL_IMAGE_READY; });
     encode.push_back(now() - began);
     pace.push_back(meanwhile / alone);
@@ -172,7 +181,7 @@ std::vector<std::string> restarted(const BenchOptions& options, uint64_t seed) {
 
 }  // namespace
 
-void bench_images(BenchOptions options, int32_t threads, kl_roofline roof) {
+Json bench_images(BenchOptions options, int32_t threads, const kl_roofline* roof) {
   const TemporaryFolder folder;
   options.common.cache_dir = folder.path();
   const Engine engine = open_engine(options.common, threads);
@@ -186,7 +195,8 @@ void bench_images(BenchOptions options, int32_t threads, kl_roofline roof) {
     auto before = sized<kl_engine_stats>();
     auto after = sized<kl_engine_stats>();
     check(kl_engine_get_stats(engine, &before));
-    info = wait_for(options.common, open_noise(model, options, ++seed, true));
+    const Noise noise(options, ++seed);
+    info = wait_for(options.common, noise.open(model, true));
     check(kl_engine_get_stats(engine, &after));
     macs = after.macs - before.macs;
     if (rep > 0) seconds.push_back(info.encode_s);
@@ -217,29 +227,25 @@ void bench_images(BenchOptions options, int32_t threads, kl_roofline roof) {
   const Beside unsliced = measure_beside(model, options, true, seed);
 
   if (options.common.json) {
-    print_json(
-        {{"version", kl_version()},
-         {"model", options.common.model},
-         {"projector", options.common.projector},
-         {"image",
-          {{"width", options.image_width}, {"height", options.image_height}, {"rows", info.rows}, {"tiles", info.tiles}, {"macs", macs}}},
-         {"roof", {{"int8_gmac_per_s", roof.int8_gmac_per_s}, {"fp32_gflop_per_s", roof.fp32_gflop_per_s}}},
-         {"preprocess_s", info.preprocess_s},
-         {"encode_s", as_json(encode)},
-         {"encode_gmac_per_s", gmac_per_s},
-         {"ttft_s",
-          {{"question", options.question}, {"cold", as_json(ttft_cold)}, {"memory", as_json(ttft_memory)}, {"disk", as_json(ttft_disk)}}},
-         {"beside",
-          {{"sliced", {{"encode_s", as_json(sliced.encode)}, {"pace", as_json(sliced.pace)}}},
-           {"unsliced", {{"encode_s", as_json(unsliced.encode)}, {"pace", as_json(unsliced.pace)}}}}}});
-    return;
+    return {
+        {"threads", threads},
+        {"image",
+         {{"width", options.image_width}, {"height", options.image_height}, {"rows", info.rows}, {"tiles", info.tiles}, {"macs", macs}}},
+        {"preprocess_s", info.preprocess_s},
+        {"encode_s", as_json(encode)},
+        {"encode_gmac_per_s", gmac_per_s},
+        {"ttft_s",
+         {{"question", options.question}, {"cold", as_json(ttft_cold)}, {"memory", as_json(ttft_memory)}, {"disk", as_json(ttft_disk)}}},
+        {"beside",
+         {{"sliced", {{"encode_s", as_json(sliced.encode)}, {"pace", as_json(sliced.pace)}}},
+          {"unsliced", {{"encode_s", as_json(unsliced.encode)}, {"pace", as_json(unsliced.pace)}}}}}};
   }
   print(text("picture of %u x %u: %u tiles, %u rows, %.1f G multiply-adds, prepared in %.1f ms\n", options.image_width,
              options.image_height, info.tiles, info.rows, static_cast<double>(macs) / 1e9, 1e3 * info.preprocess_s));
   print(text("encode          %s, %.0f G MAC/s", as_text(encode, 1e3, "ms").c_str(), gmac_per_s));
-  if (roof.int8_gmac_per_s > 0) {
-    print(text(": %.0f %% of the int8 peak, %.0f %% of the fp32 peak", 100 * gmac_per_s / roof.int8_gmac_per_s,
-               200 * gmac_per_s / roof.fp32_gflop_per_s));
+  if (roof != nullptr) {
+    print(text(": %.0f %% of the int8 peak, %.0f %% of the fp32 peak", 100 * gmac_per_s / roof->int8_gmac_per_s,
+               200 * gmac_per_s / roof->fp32_gflop_per_s));
   }
   print(text("\nfirst token     question of %u tokens, from the pixels on\n", options.question));
   print(text("  cold          %s\n", as_text(ttft_cold, 1e3, "ms").c_str()));
@@ -251,6 +257,7 @@ void bench_images(BenchOptions options, int32_t threads, kl_roofline roof) {
              as_text(sliced.encode, 1e3, "ms").c_str()));
   print(text("  unsliced      it keeps %s of its pace, the encode takes %s\n", as_text(unsliced.pace, 100, "%").c_str(),
              as_text(unsliced.encode, 1e3, "ms").c_str()));
+  return {};
 }
 
 void add_image_size(CLI::App& app, BenchOptions& options) {

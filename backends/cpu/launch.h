@@ -6,7 +6,7 @@
 #include "backend/step_params.h"
 #include "cpu/kernels/attention_split.h"
 #include "cpu/kernels/rope.h"
-#include "ir/op.h"
+#include "ir/program.h"
 
 namespace kl::cpu {
 
@@ -28,6 +28,9 @@ struct StepSplit {
 struct StepState {
   StepParams params;
   uint32_t threads = 1;
+  uint32_t pool = 1;                  // Program::pool
+  const float* features = nullptr;    // [StepLimits::feature_rows M]; null: none
+  const std::byte* pixels = nullptr;  // [StepLimits::pixel_bytes]; null: none
   std::vector<std::unique_ptr<StepRope>> ropes;
   std::vector<std::unique_ptr<StepSplit>> splits;
   std::vector<SequenceRows> sequences;  // of this step

@@ -48,7 +48,7 @@ namespace {
 
 bool same(const RopeSpec& a, const RopeSpec& b) {
   return a.dims == b.dims && a.base == b.base && a.scale == b.scale && a.attention_factor == b.attention_factor && a.factors == b.factors &&
-         std::equal(std::begin(a.sections), std::end(a.sections), std::begin(b.sections));
+         std::equal(std::begin(a.sections), std::end(a.sections), std::begin(b.sections)) && a.section_frequencies == b.section_frequencies;
 }
 
 }  // namespace
@@ -145,6 +145,9 @@ Result<std::unique_ptr<Recording>> record_plan(const Plan& plan, const Bindings&
   StepState& state = recording->state_;
   state.params = StepParams(bindings.step_params->host(), plan.config.limits);
   state.threads = threads;
+  state.pool = plan.program.pool;
+  if (bindings.features != nullptr) state.features = reinterpret_cast<const float*>(bindings.features->host());
+  if (bindings.pixels != nullptr) state.pixels = bindings.pixels->host();
   recording->launches_.push_back(make_launch<RopeArgs, rope_run, rope_tasks>(std::make_shared<const RopeArgs>(RopeArgs{&state})));
 
   for (const Segment& segment : plan.segments) {

@@ -9,7 +9,7 @@ extern const CpuKernel kLinearQ8, kLinearF32, kNormLinearQ8, kNormLinearF32, kLi
 extern const CpuKernel kAttention, kGatherRows, kNorm, kNormAdd, kActivate, kAdd, kSelectRows, kSample, kRope, kKvWrite;
 
 // Scalar, double accumulation, weights as the file has them.
-extern const CpuKernel kReferenceGatherRows, kReferenceNorm, kReferenceLinear, kReferenceRope, kReferenceKvWrite, kReferenceAttention,
-    kReferenceActivate, kReferenceAdd, kReferenceSelectRows, kReferenceSample;
+extern const CpuKernel kReferenceGatherRows, kReferencePatchify, kReferencePool, kReferenceDenseAttention, kReferenceNorm, kReferenceLinear,
+    kReferenceRope, kReferenceKvWrite, kReferenceAttention, kReferenceActivate, kReferenceAdd, kReferenceSelectRows, kReferenceSample;
 
 }  // namespace kl::cpu

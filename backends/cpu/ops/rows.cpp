@@ -12,11 +12,13 @@ namespace {
 
 struct RowArgs {
   const CpuKernels* kernels = nullptr;
-  bool per_output = false;
+  Rows row_class = Rows::step;
   const std::byte* table = nullptr;  // gather_rows: canonical rows
   Format format = Format::f32;
   uint32_t table_rows = 0;
   float scale = 1;
+  RowIndex index = RowIndex::token;
+  bool features = false;
   const float *a = nullptr, *b = nullptr;
   float* y = nullptr;
   size_t width = 0;
@@ -26,14 +28,14 @@ struct RowArgs {
   Activation activation = Activation::none;
 };
 
-uint32_t tasks(const RowArgs& a, const StepState& step) { return row_tasks(live_rows(step, a.per_output)); }
+uint32_t tasks(const RowArgs& a, const StepState& step) { return row_tasks(live_rows(step, a.row_class)); }
 
 struct Range {
   size_t first, last;
 };
 Range rows_of(const RowArgs& a, const StepState& step, uint32_t task) {
   const size_t first = size_t{task} * kRowsPerTask;
-  return {first, std::min<size_t>(live_rows(step, a.per_output), first + kRowsPerTask)};
+  return {first, std::min<size_t>(live_rows(step, a.row_class), first + kRowsPerTask)};
 }
 
 void gather(const RowArgs& a, const StepState& step, uint32_t task, uint32_t) {
@@ -41,12 +43,16 @@ void gather(const RowArgs& a, const StepState& step, uint32_t task, uint32_t) {
   const uint64_t bytes = row_bytes(a.format, a.width);
   for (size_t t = r.first; t < r.last; ++t) {
     float* y = a.y + t * a.width;
-    const auto token = static_cast<uint32_t>(step.params.tokens()[t]);
-    if (token >= a.table_rows) {  // the scheduler checks ids; a bad one must still not read outside the table
+    const int64_t index = row_index(step, a.index, static_cast<uint32_t>(t)), feature = -1 - index;
+    if (index < 0 && a.features && feature < feature_rows(step)) {
+      std::memcpy(y, step.features + static_cast<size_t>(feature) * a.width, a.width * sizeof(float));
+      continue;
+    }
+    if (index < 0 || index >= a.table_rows) {  // the scheduler checks ids; a bad one must still not read outside the table
       std::memset(y, 0, a.width * sizeof(float));
       continue;
     }
-    dequantize_row(a.format, a.table + token * bytes, y, a.width);
+    dequantize_row(a.format, a.table + static_cast<uint64_t>(index) * bytes, y, a.width);
     if (a.scale == 1.0f) continue;
     for (size_t i = 0; i < a.width; ++i) y[i] *= a.scale;
   }
@@ -55,7 +61,7 @@ void gather(const RowArgs& a, const StepState& step, uint32_t task, uint32_t) {
 void norm(const RowArgs& a, const StepState& step, uint32_t task, uint32_t) {
   const Range r = rows_of(a, step, task);
   NormArgs n = a.norm;
-  n.rows = size_t{live_rows(step, a.per_output)} * a.parts;
+  n.rows = size_t{live_rows(step, a.row_class)} * a.parts;
   (a.layer ? a.kernels->layer_norm : a.kernels->rms_norm)(n, r.first * a.parts, r.last * a.parts);
 }
 
@@ -105,7 +111,7 @@ Support one_stage(const SupportContext& c, const char* stage) {
 template <void (*run)(const RowArgs&, const StepState&, uint32_t, uint32_t)>
 Status launch(RowArgs args, Value rows_like, const BindContext& c, std::vector<Launch>& out) {
   args.kernels = &c.kernels;
-  args.per_output = c.per_output(rows_like);
+  args.row_class = c.rows(rows_like);
   out.push_back(make_launch<RowArgs, run, tasks>(std::make_shared<const RowArgs>(args)));
   return {};
 }
@@ -122,6 +128,8 @@ Status bind_gather(const Op& op, const BindContext& c, std::vector<Launch>& out)
   a.format = c.info(o.table).format;
   a.table_rows = c.info(o.table).n;
   a.scale = o.scale;
+  a.index = o.index;
+  a.features = o.features;
   a.y = c.value(o.out);
   a.width = c.width(o.out);
   return launch<gather>(a, o.out, c, out);

@@ -49,7 +49,7 @@ void measure_speeds(const BenchOptions& options, kl_model* model, BenchResult& r
 double measure_first_token(const Common& common, int32_t threads, const std::string& kv, uint32_t context, uint32_t prompt);
 void add_first_token(CLI::App& app);
 
-// What a picture costs (with a projector): printed, or with --json returned. roof is null where it is not known.
+// What a picture costs (with a projector): returned, and printed without --json. roof is null where it is not known.
 Json bench_images(BenchOptions options, int32_t threads, const kl_roofline* roof);
 void add_image_size(CLI::App& app, BenchOptions& options);
 void add_first_answer(CLI::App& app);  // hidden, for the restarts of bench_images

@@ -156,54 +156,37 @@ Beside measure_beside(kl_model* model, const BenchOptions& options, bool unslice
   return {spread_of(encode), spread_of(pace)};
 }
 
-Json as_json(const Spread& spread) { return {{"median", spread.median}, {"min", spread.min}, {"max", spread.max}}; }
-
-std::string as_text(const Spread& spread, double factor, const char* unit) {
-  return text("%.1f %s [%.1f-%.1f]", factor * spread.median, unit, factor * spread.min, factor * spread.max);
-}
-
 // With a tier that was not meant, the figure would be of something else.
 void expect_tier(bool as_meant, const char* what) {
   if (!as_meant) fail("expected the features %s, they came from elsewhere", what);
 }
 
-std::vector<std::string> restarted(const BenchOptions& options, uint64_t seed) {
-  return {"first-answer", "--quiet",
-          "--model",      options.common.model,
-          "--projector",  options.common.projector,
-          "--backend",    options.common.backend,
-          "--device",     std::to_string(options.common.device),
-          "--cache-dir",  options.common.cache_dir,
-          "--question",   std::to_string(options.question),
-          "--image-size", text("%ux%u", options.image_width, options.image_height),
-          "--picture",    std::to_string(seed)};
-}
-
-}  // namespace
-
-Json bench_images(BenchOptions options, int32_t threads, const kl_roofline* roof) {
-  const TemporaryFolder folder;
-  options.common.cache_dir = folder.path();
-  const Engine engine = open_engine(options.common, threads);
-  const Model model = load_model(options.common, engine, model_options(options.common, options.common.kv_or_default()));
-  uint64_t seed = options.common.seed;
-
-  std::vector<double> seconds;
-  uint64_t macs = 0;
+// What one picture costs.
+struct Cost {
   kl_image_info info = {};
+  uint64_t macs = 0;
+  Spread encode;              // seconds, nothing else to do
+  Spread cold, memory, disk;  // seconds to the first token
+  Beside sliced, unsliced;
+  double gmac_per_s() const { return static_cast<double>(macs) / encode.median / 1e9; }
+};
+
+void measure_encode(const BenchOptions& options, kl_engine* engine, kl_model* model, uint64_t& seed, Cost& cost) {
+  std::vector<double> seconds;
   for (uint32_t rep = 0; rep <= options.reps; ++rep) {  // the first warms
     auto before = sized<kl_engine_stats>();
     auto after = sized<kl_engine_stats>();
-    check(kl_engine_get_stats(engine, &before));
     const Noise noise(options, ++seed);
-    info = wait_for(options.common, noise.open(model, true));
+    check(kl_engine_get_stats(engine, &before));
+    cost.info = wait_for(options.common, noise.open(model, true));
     check(kl_engine_get_stats(engine, &after));
-    macs = after.macs - before.macs;
-    if (rep > 0) seconds.push_back(info.encode_s);
+    cost.macs = after.macs - before.macs;
+    if (rep > 0) seconds.push_back(cost.info.encode_s);
   }
-  const Spread encode = spread_of(seconds);
-  const double gmac_per_s = static_cast<double>(macs) / encode.median / 1e9;
+  cost.encode = spread_of(seconds);
+}
 
+void measure_first_tokens(const BenchOptions& options, int32_t threads, kl_model* model, uint64_t& seed, Cost& cost) {
   std::vector<double> cold;
   std::vector<double> memory;
   std::vector<double> disk;
@@ -216,48 +199,86 @@ Json bench_images(BenchOptions options, int32_t threads, const kl_roofline* roof
     memory.push_back(again.seconds);
   }
   for (uint32_t rep = 0; rep < options.reps; ++rep) {
-    std::vector<std::string> words = restarted(options, seed - rep);
+    std::vector<std::string> words = {"first-answer", "--quiet",
+                                      "--model",      options.common.model,
+                                      "--projector",  options.common.projector,
+                                      "--backend",    options.common.backend,
+                                      "--device",     std::to_string(options.common.device),
+                                      "--cache-dir",  options.common.cache_dir,
+                                      "--question",   std::to_string(options.question),
+                                      "--image-size", text("%ux%u", options.image_width, options.image_height),
+                                      "--picture",    std::to_string(seed - rep)};
     if (threads != 0) words.insert(words.end(), {"--threads", std::to_string(threads)});
     disk.push_back(std::strtod(output_of_this_program(words).c_str(), nullptr));
   }
-  const Spread ttft_cold = spread_of(cold);
-  const Spread ttft_memory = spread_of(memory);
-  const Spread ttft_disk = spread_of(disk);
-  const Beside sliced = measure_beside(model, options, false, seed);
-  const Beside unsliced = measure_beside(model, options, true, seed);
+  cost.cold = spread_of(cold);
+  cost.memory = spread_of(memory);
+  cost.disk = spread_of(disk);
+}
 
-  if (options.common.json) {
-    return {
-        {"threads", threads},
-        {"image",
-         {{"width", options.image_width}, {"height", options.image_height}, {"rows", info.rows}, {"tiles", info.tiles}, {"macs", macs}}},
-        {"preprocess_s", info.preprocess_s},
-        {"encode_s", as_json(encode)},
-        {"encode_gmac_per_s", gmac_per_s},
-        {"ttft_s",
-         {{"question", options.question}, {"cold", as_json(ttft_cold)}, {"memory", as_json(ttft_memory)}, {"disk", as_json(ttft_disk)}}},
-        {"beside",
-         {{"sliced", {{"encode_s", as_json(sliced.encode)}, {"pace", as_json(sliced.pace)}}},
-          {"unsliced", {{"encode_s", as_json(unsliced.encode)}, {"pace", as_json(unsliced.pace)}}}}}};
-  }
-  print(text("picture of %u x %u: %u tiles, %u rows, %.1f G multiply-adds, prepared in %.1f ms\n", options.image_width,
-             options.image_height, info.tiles, info.rows, static_cast<double>(macs) / 1e9, 1e3 * info.preprocess_s));
-  print(text("encode          %s, %.0f G MAC/s", as_text(encode, 1e3, "ms").c_str(), gmac_per_s));
+Json as_json(const Spread& spread) { return {{"median", spread.median}, {"min", spread.min}, {"max", spread.max}}; }
+Json as_json(const Beside& beside) { return {{"encode_s", as_json(beside.encode)}, {"pace", as_json(beside.pace)}}; }
+
+Json as_json(const BenchOptions& options, int32_t threads, const Cost& cost) {
+  return {{"threads", threads},
+          {"width", options.image_width},
+          {"height", options.image_height},
+          {"tiles", cost.info.tiles},
+          {"rows", cost.info.rows},
+          {"macs", cost.macs},
+          {"preprocess_s", cost.info.preprocess_s},
+          {"encode_s", as_json(cost.encode)},
+          {"encode_gmac_per_s", cost.gmac_per_s()},
+          {"question", options.question},
+          {"ttft_cold_s", as_json(cost.cold)},
+          {"ttft_memory_s", as_json(cost.memory)},
+          {"ttft_disk_s", as_json(cost.disk)},
+          {"beside_sliced", as_json(cost.sliced)},
+          {"beside_unsliced", as_json(cost.unsliced)}};
+}
+
+std::string as_text(const Spread& spread, double factor, const char* unit) {
+  return text("%.1f %s [%.1f-%.1f]", factor * spread.median, unit, factor * spread.min, factor * spread.max);
+}
+std::string as_text(const Beside& beside) {
+  return "it keeps " + as_text(beside.pace, 100, "%") + " of its pace, the encode takes " + as_text(beside.encode, 1e3, "ms") + "\n";
+}
+
+std::string as_text(const BenchOptions& options, const Cost& cost, const kl_roofline* roof) {
+  std::string result =
+      text("picture of %u x %u: %u tiles, %u rows, %.1f G multiply-adds, prepared in %.1f ms\n", options.image_width, options.image_height,
+           cost.info.tiles, cost.info.rows, static_cast<double>(cost.macs) / 1e9, 1e3 * cost.info.preprocess_s);
+  result += "encode          " + as_text(cost.encode, 1e3, "ms") + text(", %.0f G MAC/s", cost.gmac_per_s());
   if (roof != nullptr) {
-    print(text(": %.0f %% of the int8 peak, %.0f %% of the fp32 peak", 100 * gmac_per_s / roof->int8_gmac_per_s,
-               200 * gmac_per_s / roof->fp32_gflop_per_s));
+    result += text(": %.0f %% of the int8 peak, %.0f %% of the fp32 peak", 100 * cost.gmac_per_s() / roof->int8_gmac_per_s,
+                   200 * cost.gmac_per_s() / roof->fp32_gflop_per_s);
   }
-  print(text("\nfirst token     question of %u tokens, from the pixels on\n", options.question));
-  print(text("  cold          %s\n", as_text(ttft_cold, 1e3, "ms").c_str()));
-  print(text("  from memory   %s, %.1f times sooner\n", as_text(ttft_memory, 1e3, "ms").c_str(), ttft_cold.median / ttft_memory.median));
-  print(text("  from disk     %s, %.1f times sooner (another process)\n", as_text(ttft_disk, 1e3, "ms").c_str(),
-             ttft_cold.median / ttft_disk.median));
-  print("while another session decodes\n");
-  print(text("  sliced        it keeps %s of its pace, the encode takes %s\n", as_text(sliced.pace, 100, "%").c_str(),
-             as_text(sliced.encode, 1e3, "ms").c_str()));
-  print(text("  unsliced      it keeps %s of its pace, the encode takes %s\n", as_text(unsliced.pace, 100, "%").c_str(),
-             as_text(unsliced.encode, 1e3, "ms").c_str()));
-  return {};
+  result += text("\nfirst token     question of %u tokens, from the pixels on\n", options.question);
+  result += "  cold          " + as_text(cost.cold, 1e3, "ms") + "\n";
+  result += "  from memory   " + as_text(cost.memory, 1e3, "ms") + text(", %.1f times sooner\n", cost.cold.median / cost.memory.median);
+  result += "  from disk     " + as_text(cost.disk, 1e3, "ms") +
+            text(", %.1f times sooner (another process)\n", cost.cold.median / cost.disk.median);
+  return result + "while another session decodes\n  sliced        " + as_text(cost.sliced) + "  unsliced      " + as_text(cost.unsliced);
+}
+
+}  // namespace
+
+Json bench_images(BenchOptions options, int32_t threads, const kl_roofline* roof) {
+  const TemporaryFolder folder;
+  options.common.cache_dir = folder.path();
+  const Engine engine = open_engine(options.common, threads);
+  const Model model = load_model(options.common, engine, model_options(options.common, options.common.kv_or_default()));
+  uint64_t seed = options.common.seed;
+  Cost cost;
+  measure_encode(options, engine, model, seed, cost);
+  measure_first_tokens(options, threads, model, seed, cost);
+  cost.sliced = measure_beside(model, options, false, seed);
+  cost.unsliced = measure_beside(model, options, true, seed);
+  if (!options.common.json) {
+    print(as_text(options, cost, roof));
+    finish_output();
+  }
+  return as_json(options, threads, cost);
 }
 
 void add_image_size(CLI::App& app, BenchOptions& options) {

@@ -66,6 +66,8 @@ EngineParts parts_for(const EngineOptions& options) {
   parts.open_device = [options] { return open(options); };
   parts.estimate = &ModelRunner::estimate;
   parts.load = &ModelRunner::load;
+  parts.estimate_encoder = &EncoderRunner::estimate;
+  parts.load_encoder = &EncoderRunner::load;
   if (options.backend == Backend::automatic || options.backend == Backend::cpu) {
     parts.measure = [](Device&, uint32_t threads) -> Result<Roofline> {
       KL_ASSIGN(const cpu::Roofline r, cpu::measure_roofline(cpu::best_isa(), threads));

@@ -1,14 +1,17 @@
-// Encoded pictures, remembered in three tiers with a byte budget each: the device's memory, the host's, the disk. Each tier forgets what was used longest ago.
+// Encoded pictures, remembered in three tiers with a byte budget each: the device's memory, the host's, the disk. Each tier forgets what
+// was used longest ago.
 //
 //   device  when `device_tier` is null the host addresses the device's memory: rows held here are not held by the host tier, what leaves moves there.
 //           With a device_tier the rows are copied to the device, by the thread that owns it (rows_on_device, collect).
 //   host    what was encoded or read from the disk.
 //   disk    everything that was encoded, written by a thread of the cache (feature_disk.h); an entry found there is held by the host from then on.
 //
-// Who holds a FeatureHit pins its entry: it counts against the budget and is not forgotten. What does not fit beside pinned entries is held by its users only,
-// is found as long as they hold it, and goes when they let go. No lookup fails: what the disk refuses is a miss and counted.
+// Who holds a FeatureHit pins its entry: it counts against the budget and is not forgotten. What does not fit beside pinned entries is held
+// by its users only, is found as long as they hold it, and goes when they let go. No lookup fails: what the disk refuses is a miss and
+// counted.
 //
-// All calls are thread-safe unless they say otherwise. begin() and find_source() may read a file; call them from a thread that may wait for the disk.
+// All calls are thread-safe unless they say otherwise. begin() and find_source() may read a file; call them from a thread that may wait for
+// the disk.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -22,7 +25,8 @@ namespace kl {
 
 enum class FeatureTier : uint8_t { none = 0, device = 1, host = 2, disk = 3 };  // the numbers of kl_feature_tier
 
-// Memory that the host does not address. Called only inside rows_on_device(), collect() and the cache's destructor, without the cache's lock.
+// Memory that the host does not address. Called only inside rows_on_device(), collect() and the cache's destructor, without the cache's
+// lock.
 class DeviceTier {
  public:
   virtual ~DeviceTier() = default;
@@ -74,7 +78,8 @@ class FeatureClaim {
 
   explicit operator bool() const { return cache_ != nullptr; }
   const FeatureKey& key() const { return key_; }
-  // Remembers the rows and calls those who wait. Sets features.key. Never blocks on the disk. After clear() the rows go to those who wait and are not remembered.
+  // Remembers the rows and calls those who wait. Sets features.key. Never blocks on the disk. After clear() the rows go to those who wait
+  // and are not remembered.
   FeatureHit publish(Features&& features);
 
  private:
@@ -100,8 +105,8 @@ class FeatureCache {
   FeatureCache(const FeatureCache&) = delete;
   FeatureCache& operator=(const FeatureCache&) = delete;
 
-  // Looks in every tier. When the answer is in_flight, `when_settled` is called once, by the thread that settles it and without the cache's lock; begin again
-  // then. It must not throw.
+  // Looks in every tier. When the answer is in_flight, `when_settled` is called once, by the thread that settles it and without the cache's
+  // lock; begin again then. It must not throw.
   FeatureBegin begin(const FeatureKey& key, std::function<void()> when_settled = {});
 
   // The rows of a picture whose file's bytes are known (source_key), without decoding it.
@@ -114,8 +119,8 @@ class FeatureCache {
   // With a device_tier, on the device's thread, now and then: frees on the device what was forgotten.
   void collect();
 
-  // Forgets everything, on disk too; what is in use stays with its users and goes with them. Rows that are being encoded meanwhile are not remembered.
-  // Error io_error: an entry could not be removed from the disk (the rest was).
+  // Forgets everything, on disk too; what is in use stays with its users and goes with them. Rows that are being encoded meanwhile are not
+  // remembered. Error io_error: an entry could not be removed from the disk (the rest was).
   Status clear();
   // Returns when what was published so far has been written to the disk, or failed to be.
   void flush();

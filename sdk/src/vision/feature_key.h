@@ -1,5 +1,5 @@
-// The keys of the feature cache: BLAKE2b-256 (RFC 7693, libsodium). A key names everything that decides a row's bits, so equal keys mean equal rows; a sample of the
-// pixels or a checksum could collide or be forged. Pure functions; thread-safe.
+// The keys of the feature cache: BLAKE2b-256 (RFC 7693, libsodium). A key names everything that decides a row's bits, so equal keys mean
+// equal rows; a sample of the pixels or a checksum could collide or be forged. Pure functions; thread-safe.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -12,7 +12,8 @@
 
 namespace kl {
 
-// Hashes labelled fields: each is length of the label, label, length, bytes, so that no two lists of fields share an encoding. Not thread-safe.
+// Hashes labelled fields: each is length of the label, label, length, bytes, so that no two lists of fields share an encoding. Not
+// thread-safe.
 class KeyHasher {
  public:
   // `purpose` separates kinds of keys: equal fields under two purposes are two keys. Error internal: libsodium did not start.
@@ -43,8 +44,9 @@ struct FeatureRecipe {
   std::span<const std::byte> encoder;  // identity: projector file's header and tensor table, backend, activation format
 };
 
-// The key of a picture's rows: over its pixels as RGB, upright. RGB, BGR and grey pixels of one look, and opaque RGBA and BGRA ones, give one key, whatever the
-// stride; pixels that are not opaque are a key of their own, per `premultiplied`. Errors: invalid_argument (an empty view), internal.
+// The key of a picture's rows: over its pixels as RGB, upright. RGB, BGR and grey pixels of one look, and opaque RGBA and BGRA ones, give
+// one key, whatever the stride; pixels that are not opaque are a key of their own, per `premultiplied`. Errors: invalid_argument (an empty
+// view), internal.
 Result<FeatureKey> feature_key(const PixelView& picture, bool premultiplied, const FeatureRecipe& recipe);
 
 // The memo's key: over the bytes of a picture's file (FeatureCache::find_source, remember). Error: internal.

@@ -17,6 +17,10 @@ if(KINGLET_SANITIZE)
   target_link_options(kinglet_warnings INTERFACE -fsanitize=${KINGLET_SANITIZE})
 endif()
 
+if(KINGLET_FUZZ)
+  target_compile_options(kinglet_warnings INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+
 # For the library and its tests, which also see its own headers.
 add_library(kinglet_options INTERFACE)
 target_include_directories(kinglet_options INTERFACE ${PROJECT_SOURCE_DIR}/sdk/src ${PROJECT_SOURCE_DIR}/sdk/include)

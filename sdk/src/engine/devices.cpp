@@ -48,7 +48,7 @@ Result<std::unique_ptr<Device>> open(const EngineOptions& options) {
 
 DeviceEntry entry(Backend backend, bool chosen, const char* why) {
   DeviceEntry e{.backend = backend, .chosen = chosen, .info = {}, .why = why};
-  const auto device = open({.backend = backend, .log = {}, .cache_dir = {}});
+  const auto device = open({.backend = backend, .log = {}, .cache_dir = {}, .features = {}});
   e.available = device.ok();
   if (device.ok()) {
     e.info = (*device)->info();

@@ -25,6 +25,13 @@ const std::string* part_text(const Json& part) {
   return type && type->string() && *type->string() == "text" && text ? text->string() : nullptr;
 }
 
+Json make_message(const char* role, Json content) {
+  Json message{Json::Object()};
+  message.set("role", Json(role));
+  message.set("content", std::move(content));
+  return message;
+}
+
 // Made of texts and images only: other parts are the template's affair.
 bool is_plain(const Json& content) {
   return content.is_array() && std::all_of(content.array().begin(), content.array().end(),
@@ -93,29 +100,32 @@ Status for_each_image(Json& messages, const std::function<Status(Json& part)>& v
   return {};
 }
 
-TemplateForm probe_template(const std::function<Result<Rendered>(const Json& messages)>& render, std::string_view placeholder) {
+TemplateForm probe_template(const RenderMessages& render, std::string_view placeholder) {
   constexpr const char* kWord = "kinglet";
-  const auto try_content = [&](Json content) {
-    Json message{Json::Object()};
-    message.set("role", Json("user"));
-    message.set("content", std::move(content));
+  const auto user = [&](Json content) {
     Json messages{Json::Array()};
-    messages.array().push_back(std::move(message));
-    return render(messages);
+    messages.array().push_back(make_message("user", std::move(content)));
+    return messages;
   };
   TemplateForm form;
-  const auto string = try_content(Json(kWord));
+  const auto string = render(user(Json(kWord)), true);
   form.strings = !string.ok() || string->text.find(kWord) != std::string::npos;  // one that fails will say so when it is used
-  Json parts{Json::Array()};
-  if (!placeholder.empty()) parts.array().push_back(make_part("image"));
-  parts.array().push_back(text_part(kWord));
-  const auto typed = try_content(std::move(parts));
-  if (!typed.ok() || typed->text.find(kWord) == std::string::npos) return form;
-  // A template that knows only texts writes the list as Python shows it.
-  form.parts = typed->text.find("'type'") == std::string::npos && typed->text.find("\"type\"") == std::string::npos;
-  form.images = form.parts && !placeholder.empty() && std::any_of(typed->pieces.begin(), typed->pieces.end(), [&](const Piece& piece) {
-                  return piece.trusted && piece.text.find(placeholder) != std::string::npos;
-                });
+  Json content{Json::Array()};
+  if (!placeholder.empty()) content.array().push_back(make_part("image"));
+  content.array().push_back(text_part(kWord));
+  const auto typed = render(user(std::move(content)), true);
+  if (typed.ok() && typed->text.find(kWord) != std::string::npos) {
+    // A template that knows only texts writes the list as Python shows it.
+    form.parts = typed->text.find("'type'") == std::string::npos && typed->text.find("\"type\"") == std::string::npos;
+    form.images = form.parts && !placeholder.empty() && std::any_of(typed->pieces.begin(), typed->pieces.end(), [&](const Piece& piece) {
+                    return piece.trusted && piece.text.find(placeholder) != std::string::npos;
+                  });
+  }
+  Json turn = user(Json(kWord));
+  const auto begun = render(messages_for(turn, form, {}), true);
+  turn.array().push_back(make_message("assistant", Json(kWord)));
+  const auto answered = render(messages_for(turn, form, {}), false);
+  form.answer_space = begun.ok() && answered.ok() && answered->text.starts_with(begun->text + " " + kWord);
   return form;
 }
 
@@ -123,8 +133,14 @@ Json messages_for(const Json& messages, const TemplateForm& form, std::string_vi
   Json out = messages;
   for (Json& message : out.array()) {
     if (!message.is_object()) continue;
+    const Json* const role = message.find("role");
+    const bool answer = role && role->string() && *role->string() == "assistant";
     for (auto& [key, value] : message.object()) {
-      if (key == "content") value = content_for(value, form, mark);
+      if (key != "content") continue;
+      if (auto* const text = std::get_if<std::string>(&value.value); text && answer && form.answer_space && text->starts_with(' ')) {
+        text->erase(0, 1);
+      }
+      value = content_for(value, form, mark);
     }
   }
   return out;

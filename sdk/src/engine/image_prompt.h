@@ -20,9 +20,12 @@ struct TemplateForm {
   bool strings = true;  // a text comes out
   bool parts = false;   // [{"type": "text", "text": ...}] comes out as its text
   bool images = false;  // {"type": "image"} comes out as the placeholder, in the template's own characters
+  // It writes a space in front of an answer of the history, but none where an answer is to begin (SmolVLM): the model generates that space, and would see two.
+  bool answer_space = false;
 };
-// render: messages -> prompt. placeholder: of the projector's kind; empty: no projector.
-TemplateForm probe_template(const std::function<Result<Rendered>(const Json& messages)>& render, std::string_view placeholder);
+// render: messages -> prompt, answer begun or not. placeholder: of the projector's kind; empty: no projector.
+using RenderMessages = std::function<Result<Rendered>(const Json& messages, bool begin_answer)>;
+TemplateForm probe_template(const RenderMessages& render, std::string_view placeholder);
 
 bool is_image_part(const Json& part);  // {"type": "image", ...}
 // Calls `visit` for every image part of the messages' contents, in order, until one fails.

@@ -126,11 +126,11 @@ Result<std::shared_ptr<Model>> Model::load(std::shared_ptr<Engine> engine, const
       KL_ASSIGN(loaded.encoder, model->load_encoder(projector, device, r, part_of(report, 0, begin)));
       r.features = true;
     }
-    auto text = e.parts().load(model->file_, device, r, part_of(report, begin, 1), e.options().log);
-    if (!text.ok() && projector)
-      return text.status().at("beside the projector, which takes " + with_commas(model->encoder_bytes) + " bytes");
-    KL_TRY(text.status());
-    loaded.runner = std::move(*text);
+    auto runner_loaded = e.parts().load(model->file_, device, r, part_of(report, begin, 1), e.options().log);
+    if (!runner_loaded.ok() && projector)
+      return runner_loaded.status().at("beside the projector, which takes " + with_commas(model->encoder_bytes) + " bytes");
+    KL_TRY(runner_loaded.status());
+    loaded.runner = std::move(*runner_loaded);
     const auto& runner = loaded.runner;
     if (runner->spec().vocabulary < model->vocabulary_->size()) {
       return error(Code::corrupt, "%s has %zu tokens but logits of %u only", model->file_->name().c_str(), model->vocabulary_->size(),

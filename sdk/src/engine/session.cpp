@@ -73,7 +73,7 @@ Result<std::shared_ptr<Session>> Session::create(std::shared_ptr<Model> model, c
   session->messages_ = session->first_messages();
   const bool sees = session->model_->vision() != nullptr;
   if (sees) session->mark_ = new_mark();
-  session->form_ = probe_template([&](const Json& messages) { return session->render(messages); },
+  session->form_ = probe_template([&](const Json& messages, bool begin_answer) { return session->render(messages, begin_answer); },
                                   sees ? session->model_->vision()->spec.text.placeholder : "");
   ++session->model_->engine().sessions;
   return session;
@@ -89,16 +89,16 @@ Json Session::first_messages() const {
   return messages;
 }
 
-Result<Rendered> Session::render(const Json& messages) const {
+Result<Rendered> Session::render(const Json& messages, bool begin_answer) const {
   Json variables = options_.variables;
   variables.set("messages", messages);
-  variables.set("add_generation_prompt", Json(true));
+  variables.set("add_generation_prompt", Json(begin_answer));
   return model_->render(variables, template_ ? &*template_ : nullptr, std::nullopt);
 }
 
 // The messages as the template writes them, answer begun. Control tokens come from the template's own characters only (R15).
 Result<ImagePrompt> Session::prompt(const Json& messages, size_t images) const {
-  KL_ASSIGN(const Rendered rendered, render(messages_for(messages, form_, mark_)));
+  KL_ASSIGN(const Rendered rendered, render(messages_for(messages, form_, mark_), true));
   return cut_at_images(rendered, form_, images > 0 ? model_->vision()->spec.text.placeholder : "", mark_, images);
 }
 

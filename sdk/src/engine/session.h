@@ -61,7 +61,7 @@ class Session : public JobOwner, public std::enable_shared_from_this<Session> {
   Session() = default;
   class Claim;
   using Images = std::vector<std::shared_ptr<Image>>;
-  Result<Rendered> render(const Json& messages) const;
+  Result<Rendered> render(const Json& messages, bool begin_answer) const;
   Result<ImagePrompt> prompt(const Json& messages, size_t images) const;
   // The images of the messages' parts: named by key, or the next of `given`. What the parts say of them beyond their type is taken out.
   Result<Images> take_images(Json& messages, const Images& given) const;

@@ -222,7 +222,14 @@ Picture resample(LineSource& source, uint32_t width, uint32_t height, const Wind
   for (uint32_t o = 0; o < window.height; ++o) {
     const uint32_t first = across.first[o];
     const uint32_t end = first + across.count[o];
-    for (next = std::max(next, first); next < end; ++next) finished_line(next, ring.data() + next % ring_lines * values);
+    for (next = std::max(next, first); next < end; ++next) {
+      int16_t* const out = ring.data() + next % ring_lines * values;
+      if (next > across.first[0] && source.repeats(next)) {
+        std::copy_n(ring.data() + (next - 1) % ring_lines * values, values, out);
+      } else {
+        finished_line(next, out);
+      }
+    }
     std::fill(high.begin(), high.end(), 0);
     std::fill(low.begin(), low.end(), 0);
     for (uint32_t y = first; y < end; ++y) {

@@ -516,6 +516,20 @@ TEST(RopeKernel, TurnsPairsByTheAnglesOfTheirPositionComponent) {
   }
 }
 
+TEST(RopeKernel, SectionsWithTheirOwnFrequenciesTurnAlike) {
+  RopeSpec spec;  // two axes of a picture, as Qwen2-VL's encoder turns them: pairs 0-15 by y, 16-31 by x, both from frequency 1 down
+  spec.dims = 64;
+  spec.base = 10000.0f;
+  spec.sections[1] = spec.sections[2] = 16;
+  spec.section_frequencies = true;
+  const Result<RopeFrequencies> f = rope_frequencies(spec, {});
+  ASSERT_TRUE(f.ok());
+  for (uint32_t i = 0; i < 32; ++i) {
+    EXPECT_EQ(f->component[i], i < 16 ? 1 : 2);
+    EXPECT_NEAR(f->frequency[i], std::pow(10000.0, -static_cast<double>(i % 16) / 16), 1e-12);
+  }
+}
+
 TEST(RopeKernel, SpecsThatCannotBeAreErrors) {
   RopeSpec good;
   good.dims = 8;

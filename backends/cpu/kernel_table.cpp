@@ -20,6 +20,9 @@ std::span<const CpuKernel> fast_kernels() {
       kLinearQ8,
       kLinearF32,
       kAttention,
+      kDenseAttention,
+      kPatchify,
+      kPool,
       kGatherRows,
       kNorm,
       kNormAdd,
@@ -30,9 +33,6 @@ std::span<const CpuKernel> fast_kernels() {
       kRope,
       kKvWrite,
       kReferenceLinear,
-      kReferencePatchify,
-      kReferencePool,
-      kReferenceDenseAttention,
   };
   return kTable;
 }

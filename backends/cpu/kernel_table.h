@@ -45,6 +45,7 @@ struct BindContext {
   // The step's shared tables, created at the first use of their kind.
   Result<const StepRope*> rope(const RopeSpec& spec) const;
   const StepSplit* split(KvRef ref, uint32_t heads, uint32_t window) const;
+  const StepRanges* ranges(uint32_t segmentation) const;
   // Bytes that each running task of this recording may use at StepState::scratch + thread * scratch_stride; the largest request counts.
   void need_thread_scratch(size_t bytes) const { state.scratch_stride = std::max(state.scratch_stride, round_up(bytes, 64)); }
   Rows rows(Value v) const { return plan.program.info(v).rows; }

@@ -24,6 +24,12 @@ struct StepSplit {
   AttentionSplit split;
 };
 
+// The ranges of one segmentation of this step's rows, in tiles; shared by every layer.
+struct StepRanges {
+  uint32_t segmentation = 0;
+  std::vector<RangeTile> tiles;
+};
+
 // What launches see of the step they run in.
 struct StepState {
   StepParams params;
@@ -33,6 +39,7 @@ struct StepState {
   const std::byte* pixels = nullptr;  // [StepLimits::pixel_bytes]; null: none
   std::vector<std::unique_ptr<StepRope>> ropes;
   std::vector<std::unique_ptr<StepSplit>> splits;
+  std::vector<std::unique_ptr<StepRanges>> ranges;
   std::vector<SequenceRows> sequences;  // of this step
   std::byte* scratch = nullptr;         // [threads scratch_stride], one part for each thread
   size_t scratch_stride = 0;
@@ -46,14 +53,13 @@ struct Launch {
   Run run = nullptr;
   Tasks tasks = nullptr;
   std::shared_ptr<const void> args;
-  bool barrier = true;  // earlier launches must be complete
 };
 
 // A launch over a typed argument block: run(const Args&, step, task, thread), tasks(const Args&, step).
 template <class Args, void (*run)(const Args&, const StepState&, uint32_t, uint32_t), uint32_t (*tasks)(const Args&, const StepState&)>
 Launch make_launch(std::shared_ptr<const Args> args) {
   return {[](const void* a, const StepState& s, uint32_t task, uint32_t thread) { run(*static_cast<const Args*>(a), s, task, thread); },
-          [](const void* a, const StepState& s) { return tasks(*static_cast<const Args*>(a), s); }, std::move(args), true};
+          [](const void* a, const StepState& s) { return tasks(*static_cast<const Args*>(a), s); }, std::move(args)};
 }
 
 }  // namespace kl::cpu

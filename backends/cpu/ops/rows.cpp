@@ -1,7 +1,8 @@
-// The row-wise ops: gather_rows, norm, norm_add, activate, add, select_rows, sample; one launch each, tasks are runs of rows.
+// The row-wise ops: gather_rows, patchify, pool, norm, norm_add, activate, add, select_rows, sample; one launch each, tasks are runs of rows.
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <memory>
 
 #include "core/formats.h"
 #include "cpu/ops/ops.h"
@@ -24,7 +25,10 @@ struct RowArgs {
   size_t width = 0;
   NormArgs norm;
   bool layer = false;
-  uint32_t parts = 1;
+  uint32_t parts = 1;                                // of a norm; rows that a pool makes one
+  bool mean = false;                                 // pool
+  uint32_t patch = 0;                                // pixels along a side
+  std::shared_ptr<const std::vector<float>> levels;  // [3 256] what each pixel value becomes
   Activation activation = Activation::none;
 };
 
@@ -55,6 +59,49 @@ void gather(const RowArgs& a, const StepState& step, uint32_t task, uint32_t) {
     dequantize_row(a.format, a.table + static_cast<uint64_t>(index) * bytes, y, a.width);
     if (a.scale == 1.0f) continue;
     for (size_t i = 0; i < a.width; ++i) y[i] *= a.scale;
+  }
+}
+
+// The 256 levels of each channel are a table, computed in double: the reference's bits.
+void patchify(const RowArgs& a, const StepState& step, uint32_t task, uint32_t) {
+  const Range r = rows_of(a, step, task);
+  const size_t n = a.patch, stride = step.params.header().pixel_stride;
+  for (size_t t = r.first; t < r.last; ++t) {
+    float* y = a.y + t * a.width;
+    const std::byte* patch = patch_of(step, static_cast<uint32_t>(t), a.patch);
+    if (patch == nullptr) {
+      std::memset(y, 0, a.width * sizeof(float));
+      continue;
+    }
+    for (size_t i = 0; i < n; ++i) {
+      const std::byte* line = patch + i * stride;
+      for (size_t c = 0; c < 3; ++c) {
+        const float* level = a.levels->data() + 256 * c;
+        float* out = y + (c * n + i) * n;
+        for (size_t j = 0; j < n; ++j) out[j] = level[std::to_integer<uint8_t>(line[3 * j + c])];
+      }
+    }
+  }
+}
+
+// Rows side by side are what they were: neighbours in memory. A mean adds rows in ascending order.
+void pool(const RowArgs& a, const StepState& step, uint32_t task, uint32_t) {
+  const Range r = rows_of(a, step, task);
+  const size_t count = a.parts;
+  if (!a.mean) {
+    const size_t row = count * a.width;
+    std::memcpy(a.y + r.first * row, a.a + r.first * row, (r.last - r.first) * row * sizeof(float));
+    return;
+  }
+  const float divisor = static_cast<float>(count);
+  for (size_t t = r.first; t < r.last; ++t) {
+    const float* x = a.a + t * count * a.width;
+    float* y = a.y + t * a.width;
+    std::copy_n(x, a.width, y);
+    for (size_t i = 1; i < count; ++i) {
+      for (size_t j = 0; j < a.width; ++j) y[j] += x[i * a.width + j];
+    }
+    for (size_t j = 0; j < a.width; ++j) y[j] /= divisor;
   }
 }
 
@@ -135,6 +182,32 @@ Status bind_gather(const Op& op, const BindContext& c, std::vector<Launch>& out)
   return launch<gather>(a, o.out, c, out);
 }
 
+Status bind_patchify(const Op& op, const BindContext& c, std::vector<Launch>& out) {
+  const auto& o = std::get<Patchify>(op);
+  std::vector<float> levels;
+  for (size_t channel = 0; channel < 3; ++channel) {
+    for (int i = 0; i < 256; ++i) {
+      levels.push_back(static_cast<float>((i / 255.0 - static_cast<double>(o.mean[channel])) / static_cast<double>(o.deviation[channel])));
+    }
+  }
+  RowArgs a;
+  a.levels = std::make_shared<const std::vector<float>>(std::move(levels));
+  a.patch = o.size;
+  a.y = c.value(o.out);
+  a.width = c.width(o.out);
+  return launch<patchify>(a, o.out, c, out);
+}
+Status bind_pool(const Op& op, const BindContext& c, std::vector<Launch>& out) {
+  const auto& o = std::get<Pool>(op);
+  RowArgs a;
+  a.a = c.value(o.x);
+  a.y = c.value(o.out);
+  a.width = c.width(o.x);
+  a.parts = o.count;
+  a.mean = o.kind == PoolKind::mean;
+  return launch<pool>(a, o.out, c, out);
+}
+
 Answer support_norm(const Op& op, const SupportContext& c) {
   Support s = one_stage(c, "norm");
   for (const WeightId w : weights(op)) use_vector(s, w);
@@ -204,6 +277,8 @@ Status bind_sample(const Op& op, const BindContext& c, std::vector<Launch>& out)
 }  // namespace
 
 const CpuKernel kGatherRows = {"gather_rows", "gather_rows", support_gather, bind_gather};
+const CpuKernel kPatchify = {"patchify", "patchify", support_plain, bind_patchify};
+const CpuKernel kPool = {"pool", "pool", support_plain, bind_pool};
 const CpuKernel kNorm = {"norm", "norm", support_norm, bind_norm};
 const CpuKernel kNormAdd = {"norm_add", "norm_add", support_norm, bind_norm};
 const CpuKernel kActivate = {"activate", "activate", support_plain, bind_activate};

@@ -1,4 +1,4 @@
-// One encoder on one device: weights in place, a plan and recording per row bucket, one tile at a time, encoded in slices. Decides nothing.
+// One encoder on one device: weights in place, one plan and recording for tiles of every size, one tile at a time, encoded in slices. Decides nothing.
 // Not thread-safe: the scheduler thread owns it.
 #pragma once
 #include <cstdint>
@@ -48,7 +48,7 @@ class EncoderRunner {
   // The block that encoding a tile of this size gives. Errors: invalid_argument (not a multiple of patch x merge, more than max_patches).
   virtual Result<FeatureBlock> block(uint32_t width, uint32_t height) const = 0;
 
-  // Takes up a tile: its pixels are copied, plan and recording are there afterwards. What was being encoded is dropped. Errors: as block(), and the device's.
+  // Takes up a tile: its pixels are copied, What was being encoded is dropped. Errors: as block(), and the device's.
   virtual Status begin(const Picture& tile) = 0;
   // Segments of the tile taken up, and how many of them have run; 0, 0: none is.
   virtual uint32_t segments() const = 0;
@@ -65,9 +65,9 @@ class EncoderRunner {
   // What encoding a tile of this size reads and computes; {} where block() is an error.
   virtual ModelRunner::Cost cost(uint32_t width, uint32_t height) const = 0;
 
-  // Texts for people: the Program, the Plan of a bucket, the support report.
+  // Texts for people: the Program, the Plan, the support report.
   virtual std::string program_text() const = 0;
-  virtual std::string plan_text(uint32_t patches) const = 0;
+  virtual std::string plan_text() const = 0;
   virtual std::string support_text() const = 0;
 };
 

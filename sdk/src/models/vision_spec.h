@@ -28,24 +28,24 @@ struct ImageText {
 };
 
 struct VisionSpec {
-  std::string projector;        // clip.projector_type: "idefics3", "mlp", "gemma3", "qwen2vl_merger", "qwen2.5vl_merger"
-  uint32_t layers = 0;          // blocks that are run
-  uint32_t width = 0;           // M
-  uint32_t ffn = 0;             // F, from the tensors' shapes
-  uint32_t heads = 0;           // H
-  uint32_t head_size = 0;       // D
-  uint32_t feature_width = 0;   // N
-  uint32_t patch = 0;           // pixels along a side of a patch
-  uint32_t merge = 1;           // patches along a side of the square that becomes one result row
-  uint32_t positions = 0;       // rows of the position table; 0: none (rope)
-  float norm_eps = 1e-6f;       // of the blocks
-  float projector_eps = 1e-6f;  // of the projector's own norm
+  std::string projector;       // clip.projector_type: "idefics3", "mlp", "gemma3", "qwen2vl_merger", "qwen2.5vl_merger"
+  uint32_t layers = 0;         // blocks that are run
+  uint32_t width = 0;          // M
+  uint32_t ffn = 0;            // F, from the tensors' shapes
+  uint32_t heads = 0;          // H
+  uint32_t head_size = 0;      // D
+  uint32_t feature_width = 0;  // N
+  uint32_t patch = 0;          // pixels along a side of a patch
+  uint32_t merge = 1;          // patches along a side of the square that becomes one result row
+  uint32_t positions = 0;      // rows of the position table; 0: none (rope)
+  float norm_eps = 1e-6f;      // of every norm
+  NormKind norm = NormKind::layer;
   Activation activation = Activation::gelu_tanh;
+  bool ffn_swapped = false;           // the file calls the feed-forward's first matrix ffn_down
   bool class_token = false;           // row 0 is the class token, and no result
-  bool second_frame = false;          // a second patch kernel is added: the still image is both frames of Qwen2-VL's patches
   uint32_t window = 0;                // patches along a side of an attention window; 0: every row sees the whole tile
   std::vector<bool> whole_attention;  // [layers] with a window: blocks that see the whole tile all the same
-  RopeSpec rope;                      // components 0 and 1 are y and x; enabled false: none
+  RopeSpec rope;                      // components 0 and 1 are y and x; dims 0: no rope
 
   // Pictures. mean and deviation are of channel / 255.
   TileRule rule = TileRule::stretch;

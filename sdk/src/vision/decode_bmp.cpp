@@ -24,7 +24,7 @@ struct Header {
   bool top_down = false;
   uint32_t bits = 0;
   uint32_t compression = kNone;
-  uint32_t colours = 0;                      // in the palette
+  uint32_t colours = 0;                             // in the palette
   uint32_t masks[4] = {0xff0000, 0xff00, 0xff, 0};  // red, green, blue, alpha
   uint64_t palette_at = 0;
 };
@@ -139,12 +139,24 @@ class LineReader {
     const auto* bytes = reinterpret_cast<const uint8_t*>(from);
     for (uint32_t x = 0; x < header_.width; ++x, rgb += 3) {
       switch (header_.bits) {
-        case 1: look_up(bytes[x / 8] >> (7 - x % 8) & 1, rgb); break;
-        case 4: look_up(bytes[x / 2] >> (x % 2 == 0 ? 4 : 0) & 15, rgb); break;
-        case 8: look_up(bytes[x], rgb); break;
-        case 16: pixel(load_le<uint16_t>(from + size_t{2} * x), rgb); break;
-        case 24: std::reverse_copy(bytes + size_t{3} * x, bytes + size_t{3} * x + 3, rgb); break;
-        default: pixel(load_le<uint32_t>(from + size_t{4} * x), rgb); break;
+        case 1:
+          look_up(bytes[x / 8] >> (7 - x % 8) & 1, rgb);
+          break;
+        case 4:
+          look_up(bytes[x / 2] >> (x % 2 == 0 ? 4 : 0) & 15, rgb);
+          break;
+        case 8:
+          look_up(bytes[x], rgb);
+          break;
+        case 16:
+          pixel(load_le<uint16_t>(from + size_t{2} * x), rgb);
+          break;
+        case 24:
+          std::reverse_copy(bytes + size_t{3} * x, bytes + size_t{3} * x + 3, rgb);
+          break;
+        default:
+          pixel(load_le<uint32_t>(from + size_t{4} * x), rgb);
+          break;
       }
     }
   }
@@ -239,8 +251,8 @@ Result<Picture> decode_bmp(std::span<const std::byte> file, const DecodeLimits& 
   const uint64_t stride = runs ? header.width : (line_bits + 31) / 32 * 4;
   const uint64_t needed = runs ? 0 : stride * (header.height - 1) + (line_bits + 7) / 8;  // the last line's padding may be missing
   if (!range_fits(begin, needed, file.size()))
-    return error(Code::corrupt, "the BMP file is cut off: its pixels take %s bytes from byte %s on, it ends at %s", with_commas(needed).c_str(),
-                 with_commas(begin).c_str(), with_commas(file.size()).c_str());
+    return error(Code::corrupt, "the BMP file is cut off: its pixels take %s bytes from byte %s on, it ends at %s",
+                 with_commas(needed).c_str(), with_commas(begin).c_str(), with_commas(file.size()).c_str());
 
   std::vector<uint8_t> indices;
   const std::byte* lines = file.data() + begin;

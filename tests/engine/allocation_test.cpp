@@ -112,7 +112,7 @@ Run live(kl_engine* engine) {
          ok(kl_session_send(session, "Hello", &send, &generation)) && answer() && ok(kl_session_fork(session, &fork)) &&
          ok(kl_session_send(fork, "More", &send, &generation)) && answer() && ok(kl_session_history(session, &history, nullptr)) &&
          ok(kl_session_restore(session, history)) && ok(kl_sequence_new(model, &sequence)) && [&] {
-           kl_evaluation e{sizeof(kl_evaluation), sequence, some, 40, logits, 2};
+           kl_evaluation e{sizeof(kl_evaluation), sequence, some, 40, logits, 2, nullptr, 0, 0};
            return ok(kl_evaluate(model, &e, 1, nullptr));
          }());
   kl_free(history);

@@ -126,7 +126,7 @@ TEST(Misuse, NoFunctionAcceptsAHandleThatIsNotItsOwn) {
                                         {"session_new", [&](kl_model* h) { return kl_session_new(h, nullptr, &session); }},
                                         {"sequence_new", [&](kl_model* h) { return kl_sequence_new(h, &sequence); }},
                                         {"evaluate", [&](kl_model* h) {
-                                           kl_evaluation e{sizeof(kl_evaluation), w.sequence, &id, 1, nullptr, 0};
+                                           kl_evaluation e{sizeof(kl_evaluation), w.sequence, &id, 1, nullptr, 0, nullptr, 0, 0};
                                            return kl_evaluate(h, &e, 1, nullptr);
                                          }}});
   try_handles<kl_session>(
@@ -150,7 +150,7 @@ TEST(Misuse, NoFunctionAcceptsAHandleThatIsNotItsOwn) {
                                               {"length", [&](kl_sequence* h) { return kl_sequence_length(h, &length); }},
                                               {"truncate", [](kl_sequence* h) { return kl_sequence_truncate(h, 0); }},
                                               {"evaluate", [&](kl_sequence* h) {
-                                                 kl_evaluation e{sizeof(kl_evaluation), h, &id, 1, nullptr, 0};
+                                                 kl_evaluation e{sizeof(kl_evaluation), h, &id, 1, nullptr, 0, nullptr, 0, 0};
                                                  return kl_evaluate(w.model, &e, 1, nullptr);
                                                }}});
   // Destroying: null is allowed, dead and foreign handles are not.
@@ -208,7 +208,7 @@ TEST(Misuse, NullPointersAndWrongSizesAreErrors) {
   const int32_t outside[] = {-1, 512, std::numeric_limits<int32_t>::max(), std::numeric_limits<int32_t>::min()};
   for (const int32_t bad : outside) {
     expect_invalid(kl_detokenize(w.model, &bad, 1, &text, nullptr), "detokenize");
-    kl_evaluation e{sizeof(kl_evaluation), w.sequence, &bad, 1, nullptr, 0};
+    kl_evaluation e{sizeof(kl_evaluation), w.sequence, &bad, 1, nullptr, 0, nullptr, 0, 0};
     expect_invalid(kl_evaluate(w.model, &e, 1, nullptr), "evaluate");
     auto p = sized<kl_prompt>();
     p.ids = &bad;
@@ -235,7 +235,7 @@ TEST(Misuse, NullPointersAndWrongSizesAreErrors) {
   expect_invalid(kl_sequence_new(w.model, nullptr), "sequence");
   expect_invalid(kl_sequence_length(w.sequence, nullptr), "length");
   expect_invalid(kl_evaluate(w.model, nullptr, 1, nullptr), "evaluate");
-  kl_evaluation two[2] = {{sizeof(kl_evaluation), w.sequence, &id, 1, nullptr, 0}, {sizeof(kl_evaluation), w.sequence, &id, 1, nullptr, 0}};
+  kl_evaluation two[2] = {{sizeof(kl_evaluation), w.sequence, &id, 1, nullptr, 0, nullptr, 0, 0}, {sizeof(kl_evaluation), w.sequence, &id, 1, nullptr, 0, nullptr, 0, 0}};
   expect_invalid(kl_evaluate(w.model, two, 0, nullptr), "evaluate");
   expect_invalid(kl_evaluate(w.model, two, 2, nullptr), "evaluate");
   expect_invalid(kl_evaluate(w.model, two, std::numeric_limits<size_t>::max(), nullptr), "evaluate");
@@ -243,7 +243,7 @@ TEST(Misuse, NullPointersAndWrongSizesAreErrors) {
   expect_invalid(kl_evaluate(w.model, two, 1, nullptr), "evaluate");
   two[0].logit_rows = 2;
   expect_invalid(kl_evaluate(w.model, two, 1, nullptr), "evaluate");
-  two[0] = {sizeof(kl_evaluation), w.sequence, &id, 0, nullptr, 0};
+  two[0] = {sizeof(kl_evaluation), w.sequence, &id, 0, nullptr, 0, nullptr, 0, 0};
   expect_invalid(kl_evaluate(w.model, two, 1, nullptr), "evaluate");
   two[0].size = 0;
   expect_invalid(kl_evaluate(w.model, two, 1, nullptr), "evaluate");

@@ -30,6 +30,8 @@ std::vector<OpCase> sampled_cases() {
 }
 
 // What this processor can run; ARM's run under emulation in --ci.
+using cpu::Isa;
+
 std::vector<cpu::Isa> isas_here() {
   std::vector<cpu::Isa> isas;
   std::copy_if(std::begin(cpu::kIsas), std::end(cpu::kIsas), std::back_inserter(isas), cpu::isa_available);
@@ -130,6 +132,29 @@ TEST(OpCases, ThreadsDoNotChangeABit) {
     const auto a = run(**one, built), b = run(**three, built);
     ASSERT_TRUE(a.ok() && b.ok());
     EXPECT_EQ(a->values, b->values) << c.text();
+  }
+}
+
+// Thousands of rows go through other launches than few do (blocks of rows, widened weights): the same bits all the same.
+TEST(OpCases, ARowHasTheSameBitsInAStepOfAnyLength) {
+  for (const Isa isa : isas_here()) {
+    auto device = cpu::open_cpu({.threads = 2, .isa = isa, .reference = false});
+    ASSERT_TRUE(device.ok());
+    for (const char* w : {"f32", "f16", "bf16", "q8_0"}) {
+      for (const char* op : {"linear", "linear_residual", "norm_linear", "norm_gate_up"}) {
+        const OpCase c{op, {{"T", "700"}, {"K", "64"}, {"N", "64"}, {"w", w}, {"act", "f32"}, {"activation", "gelu_tanh"}}};
+        const Built many = build(c);
+        const auto whole = run(**device, many);
+        ASSERT_TRUE(whole.ok()) << whole.status().message();
+        for (const uint32_t rows : {1u, 7u, 100u}) {
+          Built few = many;
+          few.rows = rows;
+          const auto part = run(**device, few);
+          ASSERT_TRUE(part.ok());
+          EXPECT_TRUE(std::equal(part->values.begin(), part->values.end(), whole->values.begin())) << c.text() << " " << rows << " rows";
+        }
+      }
+    }
   }
 }
 

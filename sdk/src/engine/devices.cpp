@@ -48,7 +48,7 @@ Result<std::unique_ptr<Device>> open(const EngineOptions& options) {
 
 DeviceEntry entry(Backend backend, bool chosen, const char* why) {
   DeviceEntry e{.backend = backend, .chosen = chosen, .info = {}, .why = why};
-  const auto device = open({.backend = backend, .log = {}, .cache_dir = {}});
+  const auto device = open({.backend = backend, .log = {}, .cache_dir = {}, .features = {}});
   e.available = device.ok();
   if (device.ok()) {
     e.info = (*device)->info();
@@ -66,6 +66,8 @@ EngineParts parts_for(const EngineOptions& options) {
   parts.open_device = [options] { return open(options); };
   parts.estimate = &ModelRunner::estimate;
   parts.load = &ModelRunner::load;
+  parts.estimate_encoder = &EncoderRunner::estimate;
+  parts.load_encoder = &EncoderRunner::load;
   if (options.backend == Backend::automatic || options.backend == Backend::cpu) {
     parts.measure = [](Device&, uint32_t threads) -> Result<Roofline> {
       KL_ASSIGN(const cpu::Roofline r, cpu::measure_roofline(cpu::best_isa(), threads));

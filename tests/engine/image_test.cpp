@@ -33,7 +33,8 @@ TEST(Image, EveryStateIsSeenAndPixelsAreTheAppsAgainBehindDecoding) {
   Eyes eyes;
   EncodeGate gate(*eyes.engine.control);
   Picture p = picture(1);
-  kl_image* image = eyes.image(p);
+  kl_image* image = open_image(eyes.model, p);
+  eyes.images.push_back(image);
   gate.wait_for_segment();
   ASSERT_TRUE(reaches(image, KL_IMAGE_ENCODING));
   std::fill(p.rgb.begin(), p.rgb.end(), uint8_t{0});

@@ -258,7 +258,7 @@ class FakeEncoder : public EncoderRunner {
   void drop() override { taken_up_ = false; }
   ModelRunner::Cost cost(uint32_t, uint32_t) const override { return {10, 10}; }
   std::string program_text() const override { return "fake encoder"; }
-  std::string plan_text(uint32_t) const override { return "fake encoder"; }
+  std::string plan_text() const override { return "fake encoder"; }
   std::string support_text() const override { return "fake encoder"; }
 
  private:

@@ -6,6 +6,8 @@
 namespace kl::fake {
 namespace {
 
+void see_both_ways(Control& control) { control.bidirectional = true; }
+
 TEST(ImageSession, RowsStandWhereTheTemplateWritesAnImage) {
   Eyes eyes;
   const Picture p = picture(1);
@@ -263,7 +265,7 @@ TEST(ImageSession, ChunksChangeNothingAndNeverCutAnImageThatSeesItself) {
     for (const uint32_t rows : {1u, 7u, 16u, 17u, 512u}) {
       kl_model_options options{};
       options.max_rows = rows;
-      Eyes eyes(options, both_ways ? [](Control& c) { c.bidirectional = true; } : nullptr);
+      Eyes eyes(options, both_ways ? &see_both_ways : nullptr);
       kl_session* session = eyes.session();
       kl_generation* generation = send(session, "Hello", {eyes.image(a), eyes.image(b)}, 6);
       const Reading answer = read(generation);
@@ -285,7 +287,7 @@ TEST(ImageSession, APreemptedConversationAboutImagesGivesTheSameTokens) {
     options.context = 192;
     options.kv_tokens = 224;  // for two at most, and not to their ends
     options.max_rows = 24;
-    Eyes eyes(options, both_ways ? [](Control& c) { c.bidirectional = true; } : nullptr);
+    Eyes eyes(options, both_ways ? &see_both_ways : nullptr);
     std::vector<kl_generation*> generations;
     for (uint32_t i = 0; i < 4; ++i) {
       generations.push_back(send(eyes.session(), "Hello", {eyes.image(picture(i)), eyes.image(picture(9))}, 60));
@@ -303,7 +305,7 @@ TEST(ImageSession, APreemptedConversationAboutImagesGivesTheSameTokens) {
 
 TEST(ImageSession, SessionsShareThePrefixOfAnImage) {
   for (const bool both_ways : {false, true}) {
-    Eyes eyes({}, both_ways ? [](Control& c) { c.bidirectional = true; } : nullptr);
+    Eyes eyes({}, both_ways ? &see_both_ways : nullptr);
     const Picture p = picture(1);
     (void)read(send(eyes.session(), "Hello, this is a long message", {eyes.image(p)}, 2));
     const uint64_t rows = eyes.engine.control->rows.load();
@@ -385,7 +387,7 @@ TEST(ImageSession, EvaluationTakesRowsWhereTheImageTokenStands) {
     for (const uint32_t rows : {512u, 40u, 16u}) {
       kl_model_options options{};
       options.max_rows = rows;
-      Eyes eyes(options, both_ways ? [](Control& c) { c.bidirectional = true; } : nullptr);
+      Eyes eyes(options, both_ways ? &see_both_ways : nullptr);
       kl_image* images[] = {eyes.image(a), eyes.image(b)};
       for (kl_image* image : images) (void)wait_for(image);
       std::vector<int32_t> ids = some_ids(30, 3);

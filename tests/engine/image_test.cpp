@@ -253,7 +253,8 @@ TEST(Image, HandlesMayGoInAnyOrderAndState) {
       EXPECT_EQ(kl_model_destroy(std::exchange(eyes->model, nullptr)), KL_OK);
     }
     gate.open();
-    if (order >= 2) EXPECT_EQ(wait_for(image).state, KL_IMAGE_READY);  // the model is there as long as its image
+    if (order < 2) continue;
+    EXPECT_EQ(wait_for(image).state, KL_IMAGE_READY);  // the model is there as long as its image
   }
 }
 

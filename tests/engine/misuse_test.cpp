@@ -235,7 +235,8 @@ TEST(Misuse, NullPointersAndWrongSizesAreErrors) {
   expect_invalid(kl_sequence_new(w.model, nullptr), "sequence");
   expect_invalid(kl_sequence_length(w.sequence, nullptr), "length");
   expect_invalid(kl_evaluate(w.model, nullptr, 1, nullptr), "evaluate");
-  kl_evaluation two[2] = {{sizeof(kl_evaluation), w.sequence, &id, 1, nullptr, 0, nullptr, 0, 0}, {sizeof(kl_evaluation), w.sequence, &id, 1, nullptr, 0, nullptr, 0, 0}};
+  kl_evaluation two[2] = {{sizeof(kl_evaluation), w.sequence, &id, 1, nullptr, 0, nullptr, 0, 0},
+                          {sizeof(kl_evaluation), w.sequence, &id, 1, nullptr, 0, nullptr, 0, 0}};
   expect_invalid(kl_evaluate(w.model, two, 0, nullptr), "evaluate");
   expect_invalid(kl_evaluate(w.model, two, 2, nullptr), "evaluate");
   expect_invalid(kl_evaluate(w.model, two, std::numeric_limits<size_t>::max(), nullptr), "evaluate");

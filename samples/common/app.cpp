@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 namespace app {
@@ -16,9 +17,17 @@ std::string milliseconds(double seconds) {
 }  // namespace
 
 std::string cache_dir() {
-  if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache != nullptr && *cache == '/') return std::string(cache) + "/kinglet";
-  if (const char* home = std::getenv("HOME"); home != nullptr && *home == '/') return std::string(home) + "/.cache/kinglet";
-  return {};
+  std::filesystem::path base;
+  if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache != nullptr && *cache == '/') {
+    base = cache;
+  } else if (const char* home = std::getenv("HOME"); home != nullptr && *home == '/') {
+    base = std::filesystem::path(home) / ".cache";
+  } else {
+    return {};
+  }
+  std::error_code ignored;  // a new account has no such folder yet; what is wrong with it is said when it is used
+  std::filesystem::create_directories(base, ignored);
+  return (base / "kinglet").string();
 }
 
 std::string what_it_knows(const kinglet::Model& model) {

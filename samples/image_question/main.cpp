@@ -272,6 +272,7 @@ int main(int argc, char** argv) {
   app.add_flag("--quiet", options.quiet, "nothing but answers and errors");
   CLI11_PARSE(app, argc, argv);
   options.engine.feature_disk_cache = !options.forget;
+  if (options.quiet) options.engine.log = nullptr;
 
   terminal::set_up();
   return run(std::move(options));

@@ -11,7 +11,8 @@ std::vector<PictureQuestion> easy_vqa_sample(const std::string& format) {
   const std::string folder = std::string(KL_TEST_DATA) + "/data/easy_vqa/";
   const size_t column = format == "q8_0" ? 3 : 4;
   std::vector<PictureQuestion> questions;
-  for (const auto& row : json_file(folder + "sample.json")["rows"]) {
+  const auto sample = json_file(folder + "sample.json");
+  for (const auto& row : sample["rows"]) {
     questions.push_back(
         {folder + row[0].get<std::string>(), row[1].get<std::string>(), row[2].get<std::string>(), row[column].get<std::string>()});
   }

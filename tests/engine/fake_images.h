@@ -1,5 +1,6 @@
 // Pictures for tests with the fake encoder, and what a prompt with them leaves in the fake runner's cache.
 #pragma once
+#include <deque>
 #include <string>
 #include <vector>
 
@@ -161,7 +162,7 @@ class EncodeGate {
 
 inline const char* parts_template() {
   return "{% for m in messages %}[{{ m.role }}]{% for p in m.content %}{% if p.type == 'image' %}<image>{% else %}{{ p.text }}{% endif %}"
-         "{% endfor %}\n{% endfor %}[assistant]";
+         "{% endfor %}{{ '\\n' }}{% endfor %}[assistant]";
 }
 
 // A model with eyes and everything to ask it.
@@ -189,9 +190,11 @@ struct Eyes {
     return made;
   }
   kl_image* image(const Picture& p, kl_image_options options = {}) {
-    images.push_back(open_image(model, p, options));
+    pictures.push_back(p);  // pixels are not copied
+    images.push_back(open_image(model, pictures.back(), options));
     return images.back();
   }
+  std::deque<Picture> pictures;  // outlive the engine, which may look at them to its end
   FakeEngine engine;
   kl_model* model = nullptr;
   std::vector<kl_session*> sessions;

@@ -146,7 +146,7 @@ TEST(EncoderRunner, CostCountsTheAttentionOfWindowsAsWindows) {
   const VisionSpec& s = o.encoder->spec();
   const uint64_t patches = uint64_t{tile.width / s.patch} * (tile.height / s.patch), width = s.width;
   uint64_t windows = 0;  // 12 x 10 patches: 8 x 8, 8 x 2, 4 x 8 and 4 x 2
-  for (const uint64_t each : {64, 16, 32, 8}) windows += each * each;
+  for (const uint64_t each : {64u, 16u, 32u, 8u}) windows += each * each;
   const uint64_t attention = 2 * width * (2 * patches * patches + 2 * windows);  // q.k and weights.v; two blocks of each kind
   const uint64_t block = patches * width * (4 * width + 3 * s.ffn), merged = uint64_t{s.merge} * s.merge * width;
   const uint64_t ends = patches * 2 * 3 * s.patch * s.patch * width + patches / 4 * merged * (merged + s.feature_width);

@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "support/picture_questions.h"
-#include "tool/process.h"
+#include "support/program.h"
 
 namespace kl {
 namespace {

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "support/picture_questions.h"
-#include "tool/process.h"
+#include "support/program.h"
 
 namespace kl {
 namespace {

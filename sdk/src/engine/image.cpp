@@ -34,8 +34,7 @@ Result<std::shared_ptr<Image>> Image::open(std::shared_ptr<Model> model, ImageSo
     return error(Code::unsupported, "%s was loaded without a projector: it takes no pictures", model->file().name().c_str());
   }
   std::shared_ptr<Image> image(new Image(std::move(model), std::move(source), options));
-  image->worker_->enqueue(image);
-  if (image->state() == ImageState::failed) return image->status();  // no worker
+  KL_TRY(image->worker_->enqueue(image));
   return image;
 }
 
@@ -226,7 +225,7 @@ Status Image::prepare() {
   if (ended()) return {};
   if (!options_.no_cache) {
     FeatureBegin begun = cache_->begin(*key_, [weak = weak_from_this(), worker = worker_] {
-      if (auto image = weak.lock()) worker->enqueue(std::move(image));
+      if (const auto image = weak.lock()) worker->enqueue_or_end(image);
     });
     if (begun.hit) {
       if (source_key_) cache_->remember(*source_key_, *key_);
@@ -288,7 +287,7 @@ void Image::encoded(std::vector<float> values, std::vector<FeatureBlock> blocks)
   tiles_ = {};
   const bool reduce = options_.prune > 0 || (options_.max_rows > 0 && f.rows > options_.max_rows);
   if (!move_on(reduce ? Stage::finish_queued : Stage::finishing)) return end(ImageState::cancelled, Status(Code::cancelled, {}));
-  if (reduce) return worker_->enqueue(shared_from_this());
+  if (reduce) return worker_->enqueue_or_end(shared_from_this());
   if (Status status = finish(); !status.ok()) end(ImageState::failed, std::move(status));
 }
 
@@ -326,26 +325,22 @@ std::shared_ptr<Image> ImageWorker::Queue::pop() noexcept {
 
 ImageWorker::~ImageWorker() { shutdown(); }
 
-void ImageWorker::enqueue(std::shared_ptr<Image> image) noexcept {
-  Status refused;
-  {
-    const std::lock_guard lock(mutex_);
-    if (stopping_) {
-      refused = Status(Code::closed, {});
-    } else {
-      try {
-        if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
-      } catch (const std::exception&) {
-        refused = Status(Code::out_of_memory, {});
-      }
-    }
-    if (refused.ok()) {
-      (image->finish_due() ? finishing_ : preparing_).push(std::move(image));
-      arrived_.notify_one();
-      return;
-    }
+Status ImageWorker::enqueue(const std::shared_ptr<Image>& image) noexcept {
+  const bool finishing = image->finish_due();
+  const std::lock_guard lock(mutex_);
+  if (stopping_) return Status(Code::closed, {});
+  try {
+    if (!thread_.joinable()) thread_ = std::thread([this] { run(); });
+  } catch (const std::exception&) {
+    return Status(Code::out_of_memory, {});
   }
-  image->end(ImageState::failed, std::move(refused));
+  (finishing ? finishing_ : preparing_).push(image);
+  arrived_.notify_one();
+  return {};
+}
+
+void ImageWorker::enqueue_or_end(const std::shared_ptr<Image>& image) noexcept {
+  if (Status refused = enqueue(image); !refused.ok()) image->end(ImageState::failed, std::move(refused));
 }
 
 void ImageWorker::run() noexcept {

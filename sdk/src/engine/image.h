@@ -151,8 +151,10 @@ class Image : public std::enable_shared_from_this<Image> {
 class ImageWorker {
  public:
   ~ImageWorker();
-  // The image's work() is called on the thread; finishing comes before preparing. Without a thread, or after shutdown, the image fails.
-  void enqueue(std::shared_ptr<Image> image) noexcept;
+  // The image's work() is called on the thread; finishing comes before preparing. Errors, and then the image is not queued: closed, out_of_memory (no thread).
+  Status enqueue(const std::shared_ptr<Image>& image) noexcept;
+  // The same; the image fails with the error.
+  void enqueue_or_end(const std::shared_ptr<Image>& image) noexcept;
   // Joins; queued images fail as closed, and so does what is enqueued afterwards.
   void shutdown() noexcept;
 

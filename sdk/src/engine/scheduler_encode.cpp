@@ -72,7 +72,7 @@ Status Scheduler::encode_some(Clock::time_point until) {
     if (!done.ok()) encode_.taken_up = false;  // the tile was dropped
     KL_TRY(done.status());
     tile_done = *done;
-  } while (!tile_done && Clock::now() < until);
+  } while (!tile_done && !image->cancelled() && Clock::now() < until);
   if (tile_done) {
     encode_.taken_up = false;
     KL_ASSIGN(const FeatureBlock block, encoder.block(tiles[encode_.tile].width, tiles[encode_.tile].height));

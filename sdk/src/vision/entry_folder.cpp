@@ -136,7 +136,7 @@ Status EntryFolder::write(const FeatureKey& key, std::span<const std::byte> byte
 }
 
 Status EntryFolder::remove(const FeatureKey& key) {
-  const Status removed = remove_file(path_of(key));
+  Status removed = remove_file(path_of(key));
   if (!removed.ok() && removed.code() != Code::not_found) return removed;
   forget(key);
   return {};

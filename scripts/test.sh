@@ -143,6 +143,7 @@ if [ "$tier" != fast ]; then
     stage arm64 arm_tests
     stage no_avx no_avx_tests
 fi
+[ "$tier" != full ] || stage fuzz scripts/fuzz.sh 60
 
 say "tier $tier took $((SECONDS - started)) s"
 python3 scripts/test_report.py "$results"

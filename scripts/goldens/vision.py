@@ -29,7 +29,8 @@ HALF = (0.5, 0.5, 0.5)
 
 LLAMA = dict(num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, hidden_size=64, intermediate_size=96, rms_norm_eps=1e-5,
              vocab_size=288, rope_parameters=models.ROPE_10K)
-QWEN = dict(num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, intermediate_size=96, vocab_size=288, tie_word_embeddings=False)
+QWEN = dict(num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, intermediate_size=96, vocab_size=288,
+            tie_word_embeddings=False)
 
 # special: tokens that stand around images, at the end of the vocabulary; the first is the one in the image's place.
 # layout: the sequence, in runs of text tokens and (as None) of tiles.
@@ -70,7 +71,8 @@ FAMILIES = {
         config={}),
     # Windows of 8 x 8 patches in a tile of 12 x 10: whole and cut ones.
     "qwen25vl": dict(
-        kind="Qwen2_5_VL", arch="qwen2vl", projector="qwen2.5vl_merger", tile=(140, 168), layout=(5, None, 20), mean=CLIP_MEAN, std=CLIP_STD,
+        kind="Qwen2_5_VL", arch="qwen2vl", projector="qwen2.5vl_merger", tile=(140, 168), layout=(5, None, 20),
+        mean=CLIP_MEAN, std=CLIP_STD,
         special=["<|image_pad|>", "<|vision_start|>", "<|vision_end|>"],
         text=dict(QWEN, hidden_size=64, rms_norm_eps=1e-3,
                   rope_parameters=dict(rope_type="default", rope_theta=1000000.0, mrope_section=[4, 6, 6])),
@@ -84,7 +86,8 @@ class TextModel:
     """The language model of a pair, as models.py wants one: names as if it stood alone."""
 
     def __init__(self, model):
-        self.model, self.head = model.model.language_model if hasattr(model.model, "language_model") else model.model.text_model, model.lm_head
+        self.model = getattr(model.model, "language_model", None) or model.model.text_model
+        self.head = model.lm_head
         self.config = self.model.config
 
     def named_parameters(self):
@@ -106,7 +109,8 @@ def make_model(spec):
     elif spec["kind"] == "Llava":
         text["model_type"], vision["model_type"] = "llama", "clip_vision_model"
     token = {"image_token_index": image} if spec["kind"] in ("Llava",) else {"image_token_id": image}
-    config = config_of[spec["kind"]](text_config=text, vision_config=vision, tie_word_embeddings=text["tie_word_embeddings"], **token, **extra)
+    config = config_of[spec["kind"]](
+        text_config=text, vision_config=vision, tie_word_embeddings=text["tie_word_embeddings"], **token, **extra)
     for part in (config, config.text_config, config.vision_config):
         part._attn_implementation = "eager"
     model = getattr(transformers, f"{spec['kind']}ForConditionalGeneration")(config).double().eval()
@@ -313,7 +317,8 @@ def checked(name, spec, model, ids, image, tiles, logits, rows):
     moved = float(np.abs(flipped_rows - rows).max() / np.abs(rows).max())
     last = max(i for i, each in enumerate(ids) if each == image) + 1
     seen = models.divergence(logits[last:], flipped[last:])
-    print(f"{name:9s} std {spread:.2f}  rows {rows.shape} std {rows.std():.2f} apart {among:.2f} mirrored {moved:.2f}  KL when mirrored {seen:.3f}")
+    print(f"{name:9s} std {spread:.2f}  rows {rows.shape} std {rows.std():.2f} apart {among:.2f}  "
+          f"mirrored: rows {moved:.2f}, KL {seen:.3f}")
     if not (1.2 < spread < 6 and among > 0.2 and moved > 0.2 and seen > 0.01):
         raise SystemExit(f"{name}: a model that does not look makes no golden")
 

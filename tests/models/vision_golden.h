@@ -1,4 +1,5 @@
-// A tiny vision-language pair, its tiles, its token ids and what transformers makes of them (scripts/goldens/vision.py); and the runs a test makes of it.
+// A tiny vision-language pair, its tiles, its token ids and what transformers makes of them (scripts/goldens/vision.py); and the runs a
+// test makes of it.
 #pragma once
 #include <algorithm>
 

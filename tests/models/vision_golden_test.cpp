@@ -1,4 +1,5 @@
-// Every vision-language family against Hugging Face transformers: tiny random-weight pairs, float64 feature rows and logits (scripts/goldens/vision.py).
+// Every vision-language family against Hugging Face transformers: tiny random-weight pairs, float64 feature rows and logits
+// (scripts/goldens/vision.py).
 #include "models/vision_golden.h"
 
 namespace kl {

@@ -54,8 +54,10 @@ void dense(benchmark::State& state, Isa isa, uint32_t rows, uint32_t range, uint
     for (uint32_t row = first; row < end; row += kDenseTileRows) tiles.push_back({row, std::min(end, row + kDenseTileRows), first, end});
   }
   for (auto _ : state) {
+    for (const RangeTile& tile : tiles) {
+      for (uint32_t block = 0; block < kDenseTileBlocks; ++block) kernels.dense_pack(a, tile, block);
+    }
     for (uint32_t h = 0; h < heads; ++h) {
-      for (const RangeTile& tile : tiles) kernels.dense_pack(a, tile, h);
       for (const RangeTile& tile : tiles) kernels.dense_attention(a, tile, h, aligned(scratch.data()));
     }
     benchmark::ClobberMemory();

@@ -15,9 +15,7 @@ struct Features {
 void run(const Features& options) {
   if (options.common.projector.empty()) fail_usage("expected --projector FILE, it was not given");
   const Engine engine = open_engine(options.common, options.common.threads_or_default());
-  Common files = options.common;
-  if (files.model.empty()) std::swap(files.model, files.projector);  // the encoder alone
-  const Model model = load_model(files, engine, model_options(files, files.kv_or_default()));
+  const Model model = load_model(options.common, engine, model_options(options.common, options.common.kv_or_default()));
   const std::vector<Image> images = open_pictures(options.pictures, model);
   std::vector<kl_image_info> infos;
   uint64_t rows = 0;

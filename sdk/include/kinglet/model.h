@@ -72,7 +72,6 @@ KL_API kl_status kl_model_estimate(kl_engine* engine, const kl_source* source, c
 // Errors: KL_NOT_FOUND, KL_IO_ERROR, KL_CORRUPT (naming the place in the file), KL_UNSUPPORTED (architecture or tensor type),
 // KL_OUT_OF_MEMORY (naming the sizes and the budget), KL_CANCELLED (by progress), KL_BUSY (suspended), KL_CLOSED,
 // KL_INVALID_ARGUMENT (a projector whose rows are not as wide as this model's).
-// A projector's file may be loaded by itself: such a model opens images (kl_image_open, kl_image_rows) and returns KL_UNSUPPORTED for everything about text.
 KL_API kl_status kl_model_load(kl_engine* engine, const char* path, const kl_model_options* options, kl_model** model);
 KL_API kl_status kl_model_load_source(kl_engine* engine, const kl_source* source, const kl_model_options* options, kl_model** model);
 

@@ -61,25 +61,17 @@ kl_status kl_model_destroy(kl_model* model) {
   return guard([&]() -> Status { return take<Model>(model).status(); });
 }
 
-static void describe(const Vocabulary& vocabulary, kl_model_info& out) {
-  out.vocabulary = static_cast<uint32_t>(vocabulary.size());
-  out.bos = vocabulary.bos().value_or(-1);
-  out.eos = vocabulary.eos().value_or(-1);
-  out.adds_bos = vocabulary.add_bos() ? 1 : 0;
-  const auto ends = vocabulary.end_ids();
-  out.stop_count = static_cast<uint32_t>(std::min(ends.size(), std::size(out.stop_ids)));
-  std::copy_n(ends.begin(), out.stop_count, out.stop_ids);
-}
-
 kl_status kl_model_get_info(kl_model* model, kl_model_info* info) {
   return guard([&]() -> Status {
     KL_ASSIGN(const auto m, find<Model>(model));
     KL_TRY(check_out_struct(info, "kl_model_info"));
+    const Vocabulary& vocabulary = *m->vocabulary();
     kl_model_info out{};
     copy_cut(m->architecture, out.architecture, sizeof out.architecture);
     copy_cut(m->name, out.name, sizeof out.name);
     copy_cut(m->kv, out.kv, sizeof out.kv);
     copy_cut(m->activations, out.activations, sizeof out.activations);
+    out.vocabulary = static_cast<uint32_t>(vocabulary.size());
     out.trained_context = m->trained_context;
     out.context = m->context;
     out.layers = m->layers;
@@ -87,9 +79,13 @@ kl_status kl_model_get_info(kl_model* model, kl_model_info* info) {
     out.max_sequences = m->max_sequences;
     out.max_rows = m->max_rows;
     out.max_logit_rows = m->max_logit_rows;
-    out.bos = out.eos = -1;
+    out.bos = vocabulary.bos().value_or(-1);
+    out.eos = vocabulary.eos().value_or(-1);
+    out.adds_bos = vocabulary.add_bos() ? 1 : 0;
     out.has_chat_template = m->template_text() ? 1 : 0;
-    if (m->text().ok()) describe(*m->vocabulary(), out);
+    const auto ends = vocabulary.end_ids();
+    out.stop_count = static_cast<uint32_t>(std::min(ends.size(), std::size(out.stop_ids)));
+    std::copy_n(ends.begin(), out.stop_count, out.stop_ids);
     out.parameters = m->parameters;
     out.tensors = m->file().tensors().size();
     out.file_bytes = m->file().file_bytes();

@@ -16,7 +16,6 @@ kl_status kl_tokenize(kl_model* model, const char* text, size_t text_length, con
     if (!text && text_length > 0) return error(Code::invalid_argument, "text is null, but text_length is %zu", text_length);
     kl_tokenize_options o;
     KL_TRY(read_struct(options, "kl_tokenize_options", true, o));
-    KL_TRY(m->text());
     KL_ASSIGN(const auto tokens, m->tokenizer().encode({text ? text : "", text_length}, o.special != 0, {.add_special = o.no_bos == 0}));
     return give_ids(tokens, ids, count);
   });
@@ -27,7 +26,6 @@ kl_status kl_detokenize(kl_model* model, const int32_t* ids, size_t count, char*
     KL_TRY(clear(text, "text"));
     KL_ASSIGN(const auto m, find<Model>(model));
     if (!ids && count > 0) return error(Code::invalid_argument, "ids is null, but count is %zu", count);
-    KL_TRY(m->text());
     KL_ASSIGN(const std::string all, detokenize(m->vocabulary(), std::span(ids, count), {.render_special = true, .text_start = true}));
     return give_text(all, text, text_length);
   });

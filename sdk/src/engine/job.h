@@ -23,7 +23,7 @@ namespace kl {
 // A model in place. Released by its last user with a flag, so that letting go never allocates, waits or fails.
 struct ModelSlot {
   uint32_t id = 0;                         // in traces
-  std::unique_ptr<ModelRunner> runner;     // [s] null: a projector opened by itself
+  std::unique_ptr<ModelRunner> runner;     // [s]
   std::unique_ptr<EncoderRunner> encoder;  // [s] null: no projector
   ImageRules images;
   std::shared_ptr<const Vocabulary> vocabulary;

@@ -67,11 +67,6 @@ jinja::CivilTime clock_time() {
   return {parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec};
 }
 
-bool is_projector(const Metadata& metadata) {
-  const auto architecture = metadata.find_string("general.architecture");
-  return architecture.ok() && *architecture && **architecture == kProjectorArchitecture;
-}
-
 std::string token_text(const Vocabulary& vocabulary, std::optional<TokenId> id) {
   return id ? std::string(vocabulary.text(*id)) : std::string();
 }
@@ -98,10 +93,6 @@ Result<std::shared_ptr<Model>> Model::load(std::shared_ptr<Engine> engine, const
     model->tensor_names_.emplace_back(is_utf8(tensor.name) ? tensor.name : std::string_view("?"));
   }
 
-  if (is_projector(metadata)) {
-    KL_TRY(model->load_alone(options, progress));
-    return model;
-  }
   auto vocabulary = vocabulary_from_gguf(metadata);
   if (!vocabulary.ok()) return in_file(vocabulary.status());
   model->vocabulary_ = std::move(*vocabulary);
@@ -157,21 +148,6 @@ Result<std::shared_ptr<Model>> Model::load(std::shared_ptr<Engine> engine, const
   return model;
 }
 
-// A projector without a text model: pictures become rows, and nothing more.
-Status Model::load_alone(const ModelOptions& options, const LoadProgress& progress) {
-  if (options.vocabulary_only) return error(Code::unsupported, "%s is a vision encoder: it has no vocabulary", file_->name().c_str());
-  if (options.projector)
-    return error(Code::invalid_argument, "%s is a vision encoder itself and takes no projector", file_->name().c_str());
-  const auto load = [&](Device& device, uint64_t used, const LoadProgress& report) -> Result<Scheduler::Loaded> {
-    KL_ASSIGN(RunnerOptions r, runner_options(*file_, *engine_, options, device, used));
-    Scheduler::Loaded loaded;
-    KL_ASSIGN(loaded.encoder, load_encoder(file_, device, r, report));
-    return loaded;
-  };
-  KL_ASSIGN(slot_, engine_->scheduler().load(load, nullptr, progress));
-  return {};
-}
-
 // What it takes comes off the budget in `r`.
 Result<std::unique_ptr<EncoderRunner>> Model::load_encoder(const std::shared_ptr<const Gguf>& file, Device& device, RunnerOptions& r,
                                                            const LoadProgress& progress) {
@@ -179,7 +155,7 @@ Result<std::unique_ptr<EncoderRunner>> Model::load_encoder(const std::shared_ptr
   KL_ASSIGN(auto encoder, parts.load_encoder(file, device, encoder_options(r), progress, engine_->options().log));
   encoder_bytes = encoder->memory().total();
   if (r.memory_budget != 0) r.memory_budget = r.memory_budget > encoder_bytes ? r.memory_budget - encoder_bytes : 1;
-  if (file != file_ && encoder->spec().feature_width != width) {
+  if (encoder->spec().feature_width != width) {
     return error(Code::invalid_argument, "%s gives rows of %u values, %s takes rows of %u: they do not belong together",
                  file->name().c_str(), encoder->spec().feature_width, file_->name().c_str(), width);
   }
@@ -198,8 +174,6 @@ Result<Model::Estimate> Model::estimate(const Engine& engine, const ModelSource&
   if (options.projector) {
     KL_ASSIGN(projector, open_file(*options.projector, options.use_mmap));
   }
-  const bool alone = is_projector(file->metadata());
-  if (alone) projector = file;
   Estimate estimate;
   KL_TRY(engine.scheduler().on_thread(Scheduler::Needs::nothing, [&](Device& device) -> Status {
     ModelOptions unlimited = options;
@@ -207,9 +181,7 @@ Result<Model::Estimate> Model::estimate(const Engine& engine, const ModelSource&
     KL_ASSIGN(RunnerOptions r, runner_options(*file, engine, unlimited, device, 0));
     r.memory_budget = 0;
     r.features = projector != nullptr;
-    if (!alone) {
-      KL_ASSIGN(estimate.model, engine.parts().estimate(*file, device, r));
-    }
+    KL_ASSIGN(estimate.model, engine.parts().estimate(*file, device, r));
     if (projector) {
       KL_ASSIGN(estimate.encoder, engine.parts().estimate_encoder(*projector, device, encoder_options(r)));
     }
@@ -218,17 +190,7 @@ Result<Model::Estimate> Model::estimate(const Engine& engine, const ModelSource&
   return estimate;
 }
 
-Status Model::text() const {
-  return tokenizer_ ? Status() : error(Code::unsupported, "%s is a vision encoder alone: it knows no text", file_->name().c_str());
-}
-
-Result<std::shared_ptr<ModelSlot>> Model::image_slot() const {
-  if (!vision_ || !slot_) return error(Code::unsupported, "%s was opened without a projector: it takes no images", file_->name().c_str());
-  return slot_.get();
-}
-
 Result<std::shared_ptr<ModelSlot>> Model::slot() const {
-  KL_TRY(text());
   if (!slot_) return error(Code::unsupported, "%s was opened for its vocabulary only", file_->name().c_str());
   return slot_.get();
 }
@@ -252,7 +214,6 @@ Result<Rendered> render_template(const ChatTemplate& chat_template, const Json& 
 Result<Rendered> Model::render(const Json& variables, const ChatTemplate* own, const std::optional<std::string>& now) const {
   if (!variables.is_object()) return error(Code::invalid_argument, "template variables must be a JSON object");
   const ChatTemplate* const used = own ? own : template_ ? &*template_ : nullptr;
-  KL_TRY(text());
   if (!used) return template_status_;
   Json all{Json::Object()};
   all.set("bos_token", Json(token_text(*vocabulary_, vocabulary_->bos())));

@@ -53,12 +53,8 @@ class Model {
   const std::optional<std::string>& template_text() const { return template_text_; }
   // With a NUL at its end; valid as long as the model. Precondition: index < file().tensors().size().
   const char* tensor_name(uint64_t index) const { return tensor_names_[index].c_str(); }
-  // Whether it has a text model. Error unsupported: the file is a projector, opened by itself.
-  Status text() const;
-  // The weights in place. Error unsupported: the model was opened for its vocabulary only, or is a projector by itself.
+  // The weights in place. Error unsupported: the model was opened for its vocabulary only.
   Result<std::shared_ptr<ModelSlot>> slot() const;
-  // The same for pictures alone. Error unsupported: no projector.
-  Result<std::shared_ptr<ModelSlot>> image_slot() const;
   // Null: no projector.
   const std::shared_ptr<const VisionFacts>& vision() const { return vision_; }
   // Runs `work` with the runner between two steps. Errors: those of work and Scheduler::on_thread, unsupported as slot().
@@ -76,7 +72,6 @@ class Model {
   uint64_t encoder_bytes = 0;  // accounted for the projector
 
  private:
-  Status load_alone(const ModelOptions& options, const LoadProgress& progress);
   Result<std::unique_ptr<EncoderRunner>> load_encoder(const std::shared_ptr<const Gguf>& file, Device& device, RunnerOptions& r,
                                                       const LoadProgress& progress);
 

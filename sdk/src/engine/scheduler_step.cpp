@@ -78,7 +78,6 @@ void Scheduler::find_runnable() {
 double Scheduler::step() {
   std::vector<PolicyModel> models(models_.size());
   for (size_t i = 0; i < models_.size(); ++i) {
-    if (!models_[i]->runner) continue;  // an encoder alone has no jobs
     const RunnerOptions& o = models_[i]->runner->options();
     models[i] = {o.max_rows, o.max_outputs, o.max_sequences, models_[i]->next_job};
   }

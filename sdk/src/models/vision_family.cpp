@@ -51,11 +51,10 @@ constexpr uint64_t kMaxLayers = 1024, kMaxWidth = 1 << 16, kMaxFfn = 1 << 20, kM
 Result<const VisionFamily*> family_of(const Metadata& m) {
   KL_ASSIGN(const std::string_view architecture, m.need_string("general.architecture"));
   KL_ASSIGN(const std::optional<bool> vision, m.find_bool("clip.has_vision_encoder"));
-  if (architecture != kProjectorArchitecture || !vision.value_or(false)) {
-    return error(Code::unsupported,
-                 "not the file of a vision encoder: expected architecture \"clip\" with clip.has_vision_encoder, got \"%.*s\"%s",
-                 static_cast<int>(std::min<size_t>(architecture.size(), 64)), architecture.data(),
-                 architecture == kProjectorArchitecture ? " without it" : "");
+  if (architecture != "clip" || !vision.value_or(false)) {
+    return error(
+        Code::unsupported, "not the file of a vision encoder: expected architecture \"clip\" with clip.has_vision_encoder, got \"%.*s\"%s",
+        static_cast<int>(std::min<size_t>(architecture.size(), 64)), architecture.data(), architecture == "clip" ? " without it" : "");
   }
   KL_ASSIGN(std::optional<std::string_view> projector, m.find_string("clip.vision.projector_type"));
   if (!projector) {

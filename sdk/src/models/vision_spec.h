@@ -12,8 +12,6 @@
 
 namespace kl {
 
-inline constexpr const char* kProjectorArchitecture = "clip";  // general.architecture of a projector's file, whatever is in it
-
 // How a picture becomes tiles (vision/preprocess.h has the rules).
 enum class TileRule : uint8_t { stretch, crop, pad, split, whole, dynamic };
 enum class TileFilter : uint8_t { bilinear, bicubic, lanczos };

@@ -78,7 +78,7 @@ TEST(Features, AreTheReferencesRows) {
   for (const char* name : {"00", "01", "02"}) {
     const Matrix expected = read_npy(std::string(KL_TEST_DATA) + "/data/shapes_features/features_" + name + ".npy");
     ASSERT_EQ(expected.values.size(), 16U * 256);
-    for (const auto& [backend, bound] : {std::pair("reference", 1e-4F), std::pair("cpu", 0.02F)}) {
+    for (const auto& [backend, bound] : {std::pair("reference", 1e-4F), std::pair("cpu", 1e-5F)}) {
       const Outcome outcome =
           kinglet(seeing("features", {"--image", picture(std::string(name) + ".png"), "--out", folder / "f.npy", "--backend", backend}));
       ASSERT_EQ(outcome.exit_status, 0) << outcome.err;

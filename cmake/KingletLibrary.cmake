@@ -1,6 +1,8 @@
 # The one library an app links: every module's objects behind the C boundary of sdk/include/kinglet/kinglet.h. Static unless BUILD_SHARED_LIBS is on.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
+# Where backends that are libraries of their own are installed (engine/backend_modules.h).
+target_compile_definitions(kl_engine PRIVATE KINGLET_BACKEND_FOLDER="${CMAKE_INSTALL_FULL_LIBDIR}/kinglet")
 
 get_property(modules GLOBAL PROPERTY KINGLET_MODULES)
 set(objects "")
@@ -11,7 +13,7 @@ add_library(kinglet ${objects})
 add_library(kinglet::kinglet ALIAS kinglet)
 set_target_properties(kinglet PROPERTIES LINKER_LANGUAGE CXX VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
 target_include_directories(kinglet PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/sdk/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
-target_link_libraries(kinglet PRIVATE Threads::Threads PkgConfig::PCRE2 PkgConfig::UTF8PROC PkgConfig::XXHASH)
+target_link_libraries(kinglet PRIVATE Threads::Threads PkgConfig::PCRE2 PkgConfig::UTF8PROC PkgConfig::XXHASH ${CMAKE_DL_LIBS})
 get_target_property(kinglet_type kinglet TYPE)
 set(KINGLET_IS_STATIC OFF)
 if(kinglet_type STREQUAL "STATIC_LIBRARY")

@@ -3,6 +3,14 @@ find_package(PkgConfig REQUIRED)
 pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET GLOBAL libpcre2-8)      # pre-tokenizer patterns (Unicode properties, look-ahead)
 pkg_check_modules(UTF8PROC REQUIRED IMPORTED_TARGET GLOBAL libutf8proc)  # Unicode normalisation and case
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET GLOBAL libxxhash)      # checksums and cache keys
+pkg_check_modules(SODIUM REQUIRED IMPORTED_TARGET GLOBAL libsodium)      # BLAKE2b: keys of the feature cache
+if(KINGLET_VISION)
+  pkg_check_modules(JPEG REQUIRED IMPORTED_TARGET GLOBAL libjpeg)            # libjpeg-turbo
+  pkg_check_modules(PNG REQUIRED IMPORTED_TARGET GLOBAL libpng)
+  pkg_check_modules(WEBP REQUIRED IMPORTED_TARGET GLOBAL libwebp)
+  pkg_check_modules(WEBPDEMUX REQUIRED IMPORTED_TARGET GLOBAL libwebpdemux)  # WebP's container: EXIF, first frame of an animation
+  pkg_check_modules(EXIF REQUIRED IMPORTED_TARGET GLOBAL libexif)            # orientation
+endif()
 find_package(nlohmann_json 3.11 REQUIRED)                         # JSON at the API (header only)
 find_path(XSIMD_INCLUDE_DIR xsimd/xsimd.hpp REQUIRED)             # portable SIMD (header only)
 add_library(kinglet_xsimd INTERFACE)

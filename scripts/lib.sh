@@ -4,11 +4,12 @@ set -euo pipefail
 
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 
-packages_build=(g++ cmake ninja-build pkg-config libpcre2-dev libutf8proc-dev libxxhash-dev libxsimd-dev nlohmann-json3-dev libcli11-dev libedit-dev)
+packages_build=(g++ cmake ninja-build pkg-config libpcre2-dev libutf8proc-dev libxxhash-dev libsodium-dev libxsimd-dev nlohmann-json3-dev libcli11-dev libedit-dev
+    libjpeg62-turbo-dev libpng-dev libwebp-dev libexif-dev)
 packages_model=(ca-certificates python3 python3-pip)
 packages_test=(libgtest-dev libgmock-dev googletest python3 binutils)
 packages_ci=(clang-14 clang-tidy-14 clang-format-14 qemu-user g++-aarch64-linux-gnu)
-packages_arm64=(libpcre2-dev libutf8proc-dev libxxhash-dev)  # for the cross build: only headers and static archives are taken out of them
+packages_arm64=(libpcre2-dev libutf8proc-dev libxxhash-dev libsodium-dev libjpeg62-turbo-dev libpng-dev zlib1g-dev libwebp-dev libexif-dev)  # for the cross build: only headers and static archives are taken out of them
 
 say() { printf '%s\n' "kinglet: $*" >&2; }
 fail() {

@@ -45,9 +45,10 @@ struct BindContext {
   // The step's shared tables, created at the first use of their kind.
   Result<const StepRope*> rope(const RopeSpec& spec) const;
   const StepSplit* split(KvRef ref, uint32_t heads, uint32_t window) const;
+  const StepRanges* ranges(uint32_t segmentation) const;
   // Bytes that each running task of this recording may use at StepState::scratch + thread * scratch_stride; the largest request counts.
   void need_thread_scratch(size_t bytes) const { state.scratch_stride = std::max(state.scratch_stride, round_up(bytes, 64)); }
-  bool per_output(Value v) const { return plan.program.info(v).rows == Rows::outputs; }
+  Rows rows(Value v) const { return plan.program.info(v).rows; }
 };
 
 struct CpuKernel {
@@ -64,8 +65,23 @@ std::span<const CpuKernel> reference_kernels();  // the "reference" device: scal
 [[gnu::format(printf, 1, 2)]] Answer refuse(const char* format, ...);
 
 // Rows of a step that a value of this class has.
-inline uint32_t live_rows(const StepState& step, bool outputs) {
-  return outputs ? step.params.header().outputs : step.params.header().rows;
+inline uint32_t live_rows(const StepState& step, Rows rows) {
+  const StepHeader& header = step.params.header();
+  return rows == Rows::step ? header.rows : rows == Rows::outputs ? header.outputs : header.rows / step.pool;
+}
+
+// What GatherRows looks up for row t.
+inline int32_t row_index(const StepState& step, RowIndex index, uint32_t t) {
+  return index == RowIndex::token ? step.params.tokens()[t] : step.params.positions()[3 * size_t{t} + static_cast<size_t>(index) - 1];
+}
+inline uint32_t feature_rows(const StepState& step) { return step.features != nullptr ? step.params.limits().feature_rows : 0; }
+
+// The first pixel of row t's patch of size x size; null when the row has none (or one that would not lie in the pixels: the caller checks
+// step data, but nothing here reads outside the block).
+inline const std::byte* patch_of(const StepState& step, uint32_t t, uint32_t size) {
+  const uint32_t at = step.params.row_pixel()[t];
+  const uint64_t end = at + uint64_t{size - 1} * step.params.header().pixel_stride + uint64_t{3} * size;
+  return step.pixels != nullptr && at != kNoPixel && end <= step.params.limits().pixel_bytes ? step.pixels + at : nullptr;
 }
 
 }  // namespace kl::cpu

@@ -6,7 +6,7 @@
 #include "backend/step_params.h"
 #include "cpu/kernels/attention_split.h"
 #include "cpu/kernels/rope.h"
-#include "ir/op.h"
+#include "ir/program.h"
 
 namespace kl::cpu {
 
@@ -24,12 +24,22 @@ struct StepSplit {
   AttentionSplit split;
 };
 
+// The ranges of one segmentation of this step's rows, in tiles; shared by every layer.
+struct StepRanges {
+  uint32_t segmentation = 0;
+  std::vector<RangeTile> tiles;
+};
+
 // What launches see of the step they run in.
 struct StepState {
   StepParams params;
   uint32_t threads = 1;
+  uint32_t pool = 1;                  // Program::pool
+  const float* features = nullptr;    // [StepLimits::feature_rows M]; null: none
+  const std::byte* pixels = nullptr;  // [StepLimits::pixel_bytes]; null: none
   std::vector<std::unique_ptr<StepRope>> ropes;
   std::vector<std::unique_ptr<StepSplit>> splits;
+  std::vector<std::unique_ptr<StepRanges>> ranges;
   std::vector<SequenceRows> sequences;  // of this step
   std::byte* scratch = nullptr;         // [threads scratch_stride], one part for each thread
   size_t scratch_stride = 0;

@@ -48,7 +48,7 @@ namespace {
 
 bool same(const RopeSpec& a, const RopeSpec& b) {
   return a.dims == b.dims && a.base == b.base && a.scale == b.scale && a.attention_factor == b.attention_factor && a.factors == b.factors &&
-         std::equal(std::begin(a.sections), std::end(a.sections), std::begin(b.sections));
+         std::equal(std::begin(a.sections), std::end(a.sections), std::begin(b.sections)) && a.section_frequencies == b.section_frequencies;
 }
 
 }  // namespace
@@ -77,7 +77,26 @@ const StepSplit* BindContext::split(KvRef ref, uint32_t heads, uint32_t window) 
   return state.splits.back().get();
 }
 
+const StepRanges* BindContext::ranges(uint32_t segmentation) const {
+  for (const auto& each : state.ranges) {
+    if (each->segmentation == segmentation) return each.get();
+  }
+  state.ranges.push_back(std::make_unique<StepRanges>(StepRanges{segmentation, {}}));
+  return state.ranges.back().get();
+}
+
 namespace {
+
+// A range begins where the one before ended. One that would run past the step's rows or hold none is cut to what can be: the caller checks step data,
+// but nothing here reads outside it.
+void tile_ranges(const uint32_t* row_range, uint32_t rows, std::vector<RangeTile>& tiles) {
+  tiles.clear();
+  for (uint32_t first = 0; first < rows;) {
+    const uint32_t end = std::min(rows, std::max(first + 1, row_range[2 * first + 1]));
+    for (uint32_t row = first; row < end; row += kDenseTileRows) tiles.push_back({row, std::min(end, row + kDenseTileRows), first, end});
+    first = end;
+  }
+}
 
 // Launch 0 of every recording: the angles of the step's rows.
 struct RopeArgs {
@@ -103,8 +122,10 @@ void CpuRecording::prepare_step() {
   state_.sequences.clear();
   for (uint32_t s = 0; s < header.sequences; ++s) {
     const StepSequenceParams& q = state_.params.sequences()[s];
-    state_.sequences.push_back({q.first_row, q.rows, static_cast<int32_t>(q.first_position)});
+    state_.sequences.push_back(
+        {q.first_row, q.rows, static_cast<int32_t>(q.first_position), state_.params.row_span() + size_t{2} * q.first_row});
   }
+  for (const auto& each : state_.ranges) tile_ranges(state_.params.row_range(each->segmentation), header.rows, each->tiles);
   for (const auto& each : state_.splits) split_attention(state_.sequences, each->shape, state_.threads, each->split);
 }
 
@@ -145,6 +166,9 @@ Result<std::unique_ptr<Recording>> record_plan(const Plan& plan, const Bindings&
   StepState& state = recording->state_;
   state.params = StepParams(bindings.step_params->host(), plan.config.limits);
   state.threads = threads;
+  state.pool = plan.program.pool;
+  if (bindings.features != nullptr) state.features = reinterpret_cast<const float*>(bindings.features->host());
+  if (bindings.pixels != nullptr) state.pixels = bindings.pixels->host();
   recording->launches_.push_back(make_launch<RopeArgs, rope_run, rope_tasks>(std::make_shared<const RopeArgs>(RopeArgs{&state})));
 
   for (const Segment& segment : plan.segments) {

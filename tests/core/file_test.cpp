@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
@@ -180,13 +181,19 @@ TEST(File, AnAtomicFileAppearsAtCommitAndLeavesNothingWithoutIt) {
   EXPECT_EQ(AtomicFile::create(folder / "no/entry").status().code(), Code::io_error);
 }
 
-TEST(File, TemporariesOfKilledWritersAreRemovedByAge) {
+TEST(File, TemporariesOfKilledWritersAreRemovedByProcessOrAge) {
   const TempFolder folder;
   file_with(folder, "entry", "1");
-  file_with(folder, "entry.kl-tmp-123-0", "old");
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(0);
+  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+  const std::string live = "entry.kl-tmp-" + std::to_string(::getpid()) + "-0";
+  file_with(folder, live, "of a process that runs");
+  file_with(folder, "entry.kl-tmp-" + std::to_string(child) + "-0", "of one that ended");
+  file_with(folder, "entry.kl-tmp-99999999999-0", "of none");
   file_with(folder, "entry.kl-tmp-x", "not ours");
-  const auto modified = (*ByteSource::open(folder / "entry.kl-tmp-123-0", Access::read))->modified_ns();
-  EXPECT_EQ(*remove_stale_temporaries(folder.path(), modified), 0u);
+  const auto modified = (*ByteSource::open(folder / live, Access::read))->modified_ns();
+  EXPECT_EQ(*remove_stale_temporaries(folder.path(), modified), 2u);
   EXPECT_EQ(*remove_stale_temporaries(folder.path(), modified + 1), 1u);
   EXPECT_EQ(*list_folder(folder.path()), (std::vector<std::string>{"entry", "entry.kl-tmp-x"}));
   EXPECT_TRUE(is_temporary_name("a.kl-tmp-1-2"));

@@ -59,12 +59,13 @@ struct Case {
   uint32_t window = 0;
   float cap = 0;
   bool sinks = false;
+  std::vector<std::array<uint32_t, 2>> spans = {};  // slots that see each other both ways, ascending
 };
 
 std::string text(const Case& c) {
   return std::string(name(c.format)) + " D=" + std::to_string(c.head_size) + " H=" + std::to_string(c.heads) +
          " G=" + std::to_string(c.kv_heads) + " S=" + std::to_string(c.length) + " w=" + std::to_string(c.window) +
-         (c.cap > 0 ? " cap" : "") + (c.sinks ? " sinks" : "");
+         (c.cap > 0 ? " cap" : "") + (c.sinks ? " sinks" : "") + (c.spans.empty() ? "" : " spans=" + std::to_string(c.spans.size()));
 }
 
 // One sequence's inputs, and a cache with every byte that nobody wrote set to 0xff: NaN as f32 and f16.
@@ -87,6 +88,13 @@ struct Sequence {
     std::iota(pages.begin(), pages.end(), 0u);
     std::mt19937 place(placement);
     std::shuffle(pages.begin(), pages.end(), place);
+    for (uint32_t t = 0; t < c.length; ++t) {
+      row_spans.push_back(t);
+      row_spans.push_back(t + 1);
+    }
+    for (const auto& [first, end] : c.spans) {
+      for (uint32_t t = first; t < end; ++t) row_spans[2 * t] = first, row_spans[2 * t + 1] = end;
+    }
   }
   AttentionArgs args(std::vector<float>& out) {
     AttentionArgs a;
@@ -101,6 +109,7 @@ struct Sequence {
     a.scale = 1.0f / std::sqrt(static_cast<float>(c.head_size));
     a.cap = c.cap;
     a.sinks = c.sinks ? sinks.data() : nullptr;
+    a.row_spans = c.spans.empty() ? nullptr : row_spans.data();
     return a;
   }
   void write(const CpuAttentionKernels& kernels, uint32_t t0, uint32_t t1) {
@@ -117,7 +126,7 @@ struct Sequence {
   Guarded pool;
   std::vector<float> q, k, v, sinks;
   std::vector<int32_t> positions;
-  std::vector<uint32_t> pages;
+  std::vector<uint32_t> pages, row_spans;
 };
 
 // Rows [t0, t1), every KV head, in double from the decoded pages.
@@ -127,11 +136,12 @@ std::vector<double> reference(Sequence& s, const std::vector<uint32_t>& rows) {
   std::vector<double> out;
   for (const uint32_t t : rows) {
     for (uint32_t h = 0; h < c.heads; ++h) {
-      const uint32_t g = h / group, low = c.window == 0 || t + 1 < c.window ? 0 : t + 1 - c.window;
+      const uint32_t g = h / group, low = c.window == 0 || t + 1 < c.window ? 0 : std::min(s.row_spans[2 * t], t + 1 - c.window);
+      const uint32_t high = std::max(s.row_spans[2 * t + 1], t + 1);
       std::vector<double> score, sum(size, 0.0);
       std::vector<float> row(size);
       double most = c.sinks ? static_cast<double>(s.sinks[h]) : -1e300;
-      for (uint32_t j = low; j <= t; ++j) {
+      for (uint32_t j = low; j < high; ++j) {
         kv_decode_k(s.shape, s.page_of(j), g, j % kKvPageTokens, row.data());
         double dot = 0;
         for (uint32_t d = 0; d < size; ++d)
@@ -142,7 +152,7 @@ std::vector<double> reference(Sequence& s, const std::vector<uint32_t>& rows) {
         most = std::max(most, dot);
       }
       double total = c.sinks ? std::exp(static_cast<double>(s.sinks[h]) - most) : 0.0;
-      for (uint32_t j = low; j <= t; ++j) {
+      for (uint32_t j = low; j < high; ++j) {
         const double p = std::exp(score[j - low] - most);
         total += p;
         kv_decode_v(s.shape, s.page_of(j), g, j % kKvPageTokens, row.data());
@@ -154,13 +164,13 @@ std::vector<double> reference(Sequence& s, const std::vector<uint32_t>& rows) {
   return out;
 }
 
-// Write and attend chunk by chunk.
+// Write and attend chunk by chunk; a chunk that would end inside a span goes on to the span's end.
 std::vector<float> in_chunks(const CpuAttentionKernels& kernels, const Case& c, uint32_t chunk, uint32_t placement = 1) {
   Sequence s(c, placement);
   std::vector<float> out(s.q.size());
   Guarded scratch(attention_scratch_bytes(s.shape, c.heads), 0xff);
-  for (uint32_t t0 = 0; t0 < c.length; t0 += chunk) {
-    const uint32_t t1 = std::min(c.length, t0 + chunk);
+  for (uint32_t t0 = 0, t1 = 0; t0 < c.length; t0 = t1) {
+    t1 = s.row_spans[2 * (std::min(c.length, t0 + chunk) - 1) + 1];
     s.write(kernels, t0, t1);
     for (uint32_t g = 0; g < c.kv_heads; ++g) kernels.attention(s.args(out), t0, t1, g, scratch.data());
   }
@@ -187,6 +197,10 @@ std::vector<Case> cases() {
     all.push_back({f, 64, 9, 3, 600, 0, 20.0f, false});
     all.push_back({f, 64, 9, 3, 600, 0, 0, true});
     all.push_back({f, 64, 9, 3, 600, 70, 20.0f, true});
+    // A span of several pages beside one inside a page, at the start and at the end, in plain rows and behind windows shorter and longer than it.
+    for (const uint32_t window : {0u, 20u, 150u, 400u})
+      all.push_back({f, 32, 6, 2, 600, window, 0, window == 20, {{5, 9}, {70, 331}, {331, 340}}});
+    all.push_back({f, 64, 4, 1, 300, 40, 0, false, {{0, 300}}});
   }
   return all;
 }
@@ -222,7 +236,8 @@ TEST(AttentionKernels, ChunkingAndPagePlacementDoNotChangeABit) {
     for (const KvFormat f : {KvFormat::f32, KvFormat::f16, KvFormat::q8, KvFormat::q4}) {
       size_t index = 0;
       for (const Case& c :
-           {Case{f, 32, 3, 1, 280, 45}, Case{f, 64, 9, 3, 530}, Case{f, 40, 8, 1, 300}, Case{f, 64, 2, 2, 530, 300, 30.0f, true}}) {
+           {Case{f, 32, 3, 1, 280, 45}, Case{f, 64, 9, 3, 530}, Case{f, 40, 8, 1, 300}, Case{f, 64, 2, 2, 530, 300, 30.0f, true},
+            Case{f, 32, 3, 1, 400, 45, 0, false, {{3, 6}, {40, 200}, {370, 400}}}, Case{f, 64, 9, 3, 530, 0, 0, true, {{100, 356}}}}) {
         if (sampled_out(kernels, index++)) continue;
         const std::vector<float> whole = in_chunks(*kernels, c, c.length);
         for (const uint32_t chunk : {1u, 7u, 32u, 128u, 512u}) {
@@ -251,7 +266,7 @@ std::vector<float> split_run(const CpuAttentionKernels& kernels, Sequence& s, ui
   const Case& c = s.c;
   std::vector<float> out(s.q.size());
   const AttentionShape shape{c.kv_heads, c.heads / c.kv_heads, c.head_size, c.window};
-  const SequenceRows rows{t0, t1 - t0, static_cast<int32_t>(t0)};
+  const SequenceRows rows{t0, t1 - t0, static_cast<int32_t>(t0), s.row_spans.data() + 2 * t0};
   AttentionSplit split;
   split_attention(std::span(&rows, 1), shape, threads, split);
   EXPECT_LE(split.partial_floats, attention_partial_floats_bound(shape, t1 - t0, c.length, threads));
@@ -279,7 +294,8 @@ TEST(AttentionKernels, SplittingOverThreadsAndSpansDoesNotChangeABit) {
   size_t merges = 0;
   for (const CpuAttentionKernels* kernels : tables()) {
     for (const KvFormat f : {KvFormat::f16, KvFormat::q4}) {
-      for (const Case& c : {Case{f, 64, 3, 1, 1400}, Case{f, 48, 4, 2, 1400, 700, 0, true}}) {
+      for (const Case& c : {Case{f, 64, 3, 1, 1400}, Case{f, 48, 4, 2, 1400, 700, 0, true},
+                            Case{f, 48, 4, 2, 1400, 300, 0, false, {{1250, 1396}, {1397, 1399}, {1399, 1400}}}}) {
         Sequence s(c, 3);
         s.write(*kernels, 0, c.length);
         for (const uint32_t rows : {1u, 3u, 200u}) {
@@ -333,7 +349,7 @@ TEST(AttentionKernels, TheSplitCoversEveryRowHeadAndSpanOnce) {
     uint32_t row = 0;
     for (uint32_t i = 0, n = 1 + random() % 5; i < n; ++i) {
       const uint32_t rows = random() % 3 == 0 ? 1 + random() % 300 : 1 + random() % 3;
-      sequences.push_back({row, rows, static_cast<int32_t>(random() % 4000)});
+      sequences.push_back({row, rows, static_cast<int32_t>(random() % 4000), nullptr});
       row += rows;
     }
     AttentionSplit split;
@@ -352,7 +368,7 @@ TEST(AttentionKernels, TheSplitCoversEveryRowHeadAndSpanOnce) {
     for (const SequenceRows& s : sequences) {
       for (uint32_t r = 0; r < s.rows; ++r) {
         const int32_t position = s.first_position + static_cast<int32_t>(r);
-        const SpanRange seen = attention_spans(position, position, shape.window);
+        const SpanRange seen = attention_spans(seen_slots(position, nullptr, shape.window));
         for (uint32_t g = 0; g < shape.kv_heads; ++g) {
           for (uint32_t span = 0; span < 32; ++span) {
             const uint32_t count = done[(size_t{s.first_row + r} * shape.kv_heads + g) * 32 + span];

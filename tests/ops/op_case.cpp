@@ -80,6 +80,7 @@ class Maker {
  public:
   Maker(const OpCase& c, bool magnitudes) : c_(c), magnitudes_(magnitudes), random_(static_cast<uint32_t>(hash64(c.text()))) {
     b_.rows = c.number("T", 1);
+    p_.program.pool = c.number("pool", 1);
     b_.history = c.op == "attention" ? c.number("S", b_.rows) - b_.rows : 0;
   }
 
@@ -133,6 +134,7 @@ class Maker {
     } else if (op == "attention") {
       const uint32_t window = c_.number("window", 0);
       cache(kv_heads, d, window);
+      if (const std::string spans = c_.word("spans", "none"); spans != "none") b_.fill = see_each_other(spans);
       p_.kv_write(input(kv_heads * d), input(kv_heads * d), {0, 0}, kv_heads, d);
       b_.result = p_.attention({.q = input(heads * d),
                                 .out = {},
@@ -151,10 +153,18 @@ class Maker {
     } else if (op == "norm_add") {
       const Value residual = input(k);
       b_.result = p_.norm_add(input(k), vector(k), 1e-5f, residual);
+    } else if (op == "patchify") {
+      patchify(c_.number("size", 14));
+    } else if (op == "dense_attention") {
+      dense_attention(heads, d);
+    } else if (op == "pool") {
+      const bool mean = c_.word("kind", "mean") == "mean";
+      b_.result = p_.pool(rows(k), mean ? PoolKind::mean : PoolKind::concatenate);
     } else if (op == "rope") {
+      if (c_.yes("sections")) b_.fill = grid_positions;
       b_.result = p_.rope(input(heads * d), heads, d, rope(d));
     } else if (op == "gather_rows") {
-      b_.result = p_.gather_rows(matrix(4 * kMaxRows, k), c_.yes("scale") ? 1.7f : 1.0f);
+      gather(k);
     } else if (op == "activate") {
       const Value gate = input(k);
       b_.result = p_.activate(gate, c_.yes("gated") ? input(k) : Value{}, activation());
@@ -179,7 +189,7 @@ class Maker {
     config.rows = std::max(b_.rows, kMaxRows);
     config.outputs = config.rows;
     const auto pages = static_cast<uint32_t>(ceil_div(b_.history + b_.rows, kKvPageTokens));
-    config.limits = {config.rows, config.outputs, 2, 1, pages};
+    config.limits = {config.rows, config.outputs, 2, 1, pages, 2, feature_rows_, static_cast<uint32_t>(b_.pixels.size())};
     config.kv_pages = {2 * pages + 3};
     return std::move(b_);
   }
@@ -203,7 +213,89 @@ class Maker {
     return p_.weight({"w" + std::to_string(b_.weights.size()), format, n, k});
   }
   // [T width], a row of its own for each token of history and step.
-  Value input(uint32_t width) { return p_.gather_rows(add(4 * kMaxRows, width, Format::f32, 1.0f), 1.0f); }
+  Value rows(uint32_t width) { return p_.gather_rows(add(4 * kMaxRows, width, Format::f32, 1.0f), 1.0f); }
+  // The same, or with pool=N [U width], made of N rows.
+  Value input(uint32_t width) { return p_.program.pool == 1 ? rows(width) : p_.pool(rows(width / p_.program.pool), PoolKind::concatenate); }
+
+  // Positions of patches in a grid, as M-RoPE and two-dimensional position tables have them; a class token before them has none.
+  static void grid_positions(const StepParams& p, uint32_t at, uint32_t rows) {
+    for (uint32_t r = 0; r < rows; ++r) {
+      const int32_t numbers[] = {static_cast<int32_t>(at + r) - 1, static_cast<int32_t>((at + r) / 5), static_cast<int32_t>((at + r) % 5)};
+      std::copy(std::begin(numbers), std::end(numbers), p.positions() + size_t{3} * r);
+    }
+  }
+
+  // Rows by another number than the token, or tokens mixed with feature rows, one of them past what there is.
+  void gather(uint32_t k) {
+    const std::string index = c_.word("index", "token");
+    const auto by = index == "position0"   ? RowIndex::position0
+                    : index == "position1" ? RowIndex::position1
+                    : index == "position2" ? RowIndex::position2
+                                           : RowIndex::token;
+    b_.result = p_.gather_rows(matrix(4 * kMaxRows, k), c_.yes("scale") ? 1.7f : 1.0f, by, c_.yes("features"));
+    if (by != RowIndex::token) b_.fill = grid_positions;
+    if (!c_.yes("negative")) return;
+    constexpr uint32_t kFeatureRows = 9;
+    feature_rows_ = kFeatureRows;
+    b_.features.resize(size_t{kFeatureRows} * k);
+    for (float& f : b_.features) f = normal();
+    b_.fill = [](const StepParams& p, uint32_t, uint32_t rows) {
+      for (uint32_t r = 1; r < rows; r += 2) p.tokens()[r] = -1 - static_cast<int32_t>(r * 5 % (kFeatureRows + 1));
+    };
+  }
+
+  // Patches of a picture four patches wide, in lines with bytes of no patch behind them; every fifth row has no patch.
+  void patchify(uint32_t size) {
+    b_.result = p_.patchify({.out = {}, .size = size, .mean = {0.48f, 0.46f, 0.41f}, .deviation = {0.27f, 0.26f, 0.28f}});
+    const uint32_t stride = 3 * size * 4 + 7, lines = size * ((b_.rows + 3) / 4);
+    b_.pixels.resize(size_t{stride} * lines);
+    for (std::byte& each : b_.pixels) each = static_cast<std::byte>(random_());
+    b_.fill = [=](const StepParams& p, uint32_t, uint32_t rows) {
+      p.header().pixel_stride = stride;
+      for (uint32_t r = 0; r < rows; ++r) p.row_pixel()[r] = r % 5 == 4 ? kNoPixel : r / 4 * size * stride + r % 4 * size * 3;
+    };
+  }
+
+  // Segmentation 0: all rows one range, 1: ranges of these lengths in turn, cut at the last row.
+  void dense_attention(uint32_t heads, uint32_t d) {
+    const bool whole = c_.word("ranges", "whole") == "whole";
+    const Value q = rows(heads * d), k = rows(heads * d);
+    b_.result = p_.dense_attention({.q = q,
+                                    .k = k,
+                                    .v = rows(heads * d),
+                                    .out = {},
+                                    .heads = heads,
+                                    .head_size = d,
+                                    .scale = 1.0f / std::sqrt(static_cast<float>(d)),
+                                    .segmentation = whole ? 0u : 1u});
+    b_.fill = [](const StepParams& p, uint32_t, uint32_t rows) {
+      constexpr uint32_t kLengths[] = {16, 64, 1, 33, 7, 130};
+      for (uint32_t first = 0, i = 0; first < rows; ++i) {
+        const uint32_t end = std::min(rows, first + kLengths[i % 6]);
+        for (uint32_t r = first; r < end; ++r) {
+          p.row_range(0)[2 * r] = 0;
+          p.row_range(0)[2 * r + 1] = rows;
+          p.row_range(1)[2 * r] = first;
+          p.row_range(1)[2 * r + 1] = end;
+        }
+        first = end;
+      }
+    };
+  }
+
+  // all: the step's rows see each other; some: two spans with plain rows before, between and behind. History stands alone.
+  std::function<void(const StepParams&, uint32_t, uint32_t)> see_each_other(const std::string& which) const {
+    return [which, history = b_.history](const StepParams& p, uint32_t at, uint32_t rows) {
+      if (at != history) return;
+      const auto span = [&](uint32_t first, uint32_t end) {
+        for (uint32_t r = first; r < end; ++r) p.row_span()[2 * r] = at + first, p.row_span()[2 * r + 1] = at + end;
+      };
+      if (which == "all") return span(0, rows);
+      span(1, rows / 3);
+      span(rows / 3 + 1, rows - 1);
+    };
+  }
+
   WeightId matrix(uint32_t n, uint32_t k) {
     return add(n, k, *format_from_name(c_.word("w", "f32")), 1.0f / std::sqrt(static_cast<float>(k)));
   }
@@ -222,6 +314,11 @@ class Maker {
     r.enabled = style != "none";
     r.style = style == "halves" ? RopeStyle::halves : RopeStyle::neighbours;
     r.dims = c_.number("dims", d);
+    if (c_.yes("sections")) {  // components 1 and 2 by halves, or all three
+      r.section_frequencies = c_.yes("own_frequencies");
+      const uint32_t pairs = r.dims / 2, first = r.section_frequencies ? 0 : pairs / 4;
+      r.sections[0] = first, r.sections[1] = (pairs - first) / 2, r.sections[2] = pairs - first - (pairs - first) / 2;
+    }
     return r;
   }
   void cache(uint32_t kv_heads, uint32_t d, uint32_t window) { p_.program.kv_groups.push_back({kv_heads, d, window, 1}); }
@@ -231,6 +328,7 @@ class Maker {
   std::mt19937 random_;
   Builder p_;
   Built b_;
+  uint32_t feature_rows_ = 0;
 };
 
 constexpr size_t kGuard = 4096;
@@ -253,6 +351,11 @@ Result<Run> run(Device& device, const Built& built, int repeats) {
   KL_ASSIGN(std::unique_ptr<Memory> pool, device.allocate(pool_bytes, MemoryUse::kv));
   KL_TRY(fill(*pool, std::byte{0xff}));  // NaN in every format: unwritten slots must not matter
 
+  KL_ASSIGN(std::unique_ptr<Memory> pixels, device.allocate(built.pixels.size(), MemoryUse::pixels));
+  KL_TRY(write_memory(device, *pixels, 0, std::as_bytes(std::span(built.pixels))));
+  KL_ASSIGN(std::unique_ptr<Memory> features, device.allocate(built.features.size() * sizeof(float), MemoryUse::features));
+  KL_TRY(write_memory(device, *features, 0, std::as_bytes(std::span(built.features))));
+
   std::vector<std::pair<WeightUse, std::unique_ptr<Memory>>> packed;
   for (const WeightUse& use : plan.weights) {
     const WeightInfo& w = built.program.info(use.weight);
@@ -268,6 +371,8 @@ Result<Run> run(Device& device, const Built& built, int repeats) {
   bindings.arena = arena.get();
   bindings.step_params = step.get();
   bindings.kv = {pool.get()};
+  bindings.pixels = pixels.get();
+  bindings.features = features.get();
   bindings.weight = [&](const WeightUse& use) -> WeightAddress {
     for (const auto& [each, memory] : packed) {
       if (each == use) return {memory.get(), 0};
@@ -278,7 +383,9 @@ Result<Run> run(Device& device, const Built& built, int repeats) {
 
   Run out;
   for (const PlannedOp& op : plan.ops) {
-    if (std::strcmp(name(op.op), "gather_rows") != 0 || plan.ops.size() == 1) {
+    const bool input = std::strcmp(name(op.op), "gather_rows") == 0 ||
+                       (std::strcmp(name(op.op), "pool") == 0 && op.op.index() != plan.ops.back().op.index());  // pool=N makes inputs
+    if (!input || plan.ops.size() == 1) {
       out.kernel = op.support.kernel;
       break;
     }
@@ -303,6 +410,7 @@ Result<Run> run(Device& device, const Built& built, int repeats) {
     std::copy_n(built.output_rows.begin(), outputs, p.output_rows());
     p.sequences()[0] = {0, rows, at, 0};
     p.header() = {rows, outputs, 1, 0};
+    if (built.fill) built.fill(p, at, rows);
     const auto begin = std::chrono::steady_clock::now();
     for (int i = 0; i < (last ? repeats : 1); ++i) {
       KL_ASSIGN(const Ticket ticket, device.submit(*recording, 0, recording->segments()));
@@ -313,7 +421,9 @@ Result<Run> run(Device& device, const Built& built, int repeats) {
   }
 
   const ValueInfo& info = plan.program.info(built.result);
-  const size_t rows = info.rows == Rows::outputs ? built.output_rows.size() : built.rows;
+  const size_t rows = info.rows == Rows::outputs  ? built.output_rows.size()
+                      : info.rows == Rows::pooled ? built.rows / plan.program.pool
+                                                  : built.rows;
   out.values.resize(rows * info.width);
   KL_TRY(read_memory(device, *arena, plan.value_offset[built.result.id], std::as_writable_bytes(std::span(out.values))));
   if (info.type == ValueType::i32) {

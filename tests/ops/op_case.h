@@ -1,6 +1,7 @@
 // One op case: parsed from cases.txt, built into a small Program, run on a device. Inputs come from gather_rows over float32 tables, so that a case
 // is a complete Program and nothing in the library knows about tests.
 #pragma once
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -36,6 +37,10 @@ struct Built {
   uint32_t rows = 0;                  // T
   uint32_t history = 0;               // rows run (in steps of `rows` or fewer) before the last step: what attention finds in the cache
   std::vector<uint32_t> output_rows;  // rows of the last step whose logits are wanted
+  std::vector<std::byte> pixels;      // of a patchify case
+  std::vector<float> features;        // [StepLimits::feature_rows K] of a gather_rows case
+  // What a case changes in the data of a step, whose rows begin at slot `at`; empty: plain text rows.
+  std::function<void(const StepParams& params, uint32_t at, uint32_t rows)> fill;
 };
 Built build(const OpCase& c);
 // The same with every weight and input replaced by its magnitude, weights in float32: its result bounds sum |w||x| (linear ops only).

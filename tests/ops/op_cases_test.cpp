@@ -49,12 +49,13 @@ Bound bound_of(const OpCase& c) {
   }
   if (c.op == "norm_gate_up") return {q8 ? 2e-2 : half ? 1e-3 : 1e-5, q8 ? 1e-5 : half ? 1e-7 : 1e-10};
   if (c.op == "norm_qkv_rope") return {q8 ? 3e-2 : half ? 2e-3 : c.word("kv", "f16") == "f32" ? 2e-5 : 2e-3, q8 ? 1e-4 : 1e-6};
+  if (c.op == "dense_attention") return {1e-5, 1e-10};
   if (c.op == "attention") {
     const std::string kv = c.word("kv", "f16");
     return kv == "f32" || kv == "f16" ? Bound{1e-5, 1e-10}
                                       : Bound{2e-2, 1e-4};  // q8, q4: the query and the probabilities are rounded as well
   }
-  if (c.op == "gather_rows" || c.op == "add" || c.op == "select_rows" || c.op == "sample") return {0, 0};
+  if (c.op == "gather_rows" || c.op == "patchify" || c.op == "add" || c.op == "select_rows" || c.op == "sample") return {0, 0};
   return {4e-6, 1e-11};
 }
 

@@ -65,6 +65,7 @@ class FaultyOs {
   static const OsTable& table() {
     static const OsTable kTable = {
         [](const char* path) { return fault_or("open_read", [&] { return opened(posix_os().open_read(path)); }); },
+        [](const char* path) { return fault_or("open_entry", [&] { return opened(posix_os().open_entry(path)); }); },
         [](const char* path) { return fault_or("open_new", [&] { return opened(posix_os().open_new(path)); }); },
         [](const char* path) { return fault_or("open_folder", [&] { return opened(posix_os().open_folder(path)); }); },
         [](int fd) { return fault_or("duplicate", [&] { return opened(posix_os().duplicate(fd)); }); },
@@ -81,6 +82,7 @@ class FaultyOs {
         [](int fd, const void* bytes, size_t size) -> int64_t {
           return fault_or("write", [&] { return posix_os().write(fd, bytes, is_short() ? (size + 1) / 2 : size); });
         },
+        [](int fd) { return fault_or("touch", [&] { return posix_os().touch(fd); }); },
         [](int fd) { return fault_or("sync", [&] { return posix_os().sync(fd); }); },
         [](const char* from, const char* to) { return fault_or("rename", [&] { return posix_os().rename(from, to); }); },
         [](const char* path) { return fault_or("unlink", [&] { return posix_os().unlink(path); }); },

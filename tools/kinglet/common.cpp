@@ -117,6 +117,7 @@ Engine open_engine(const Common& common, int32_t threads) {
   options.min_log_level = KL_LOG_WARNING;
   options.log = common.quiet ? nullptr : log_to_stderr;
   options.cache_dir = common.cache_dir.empty() ? nullptr : common.cache_dir.c_str();
+  options.no_feature_cache = common.no_feature_cache ? 1 : 0;
   Engine engine;
   check(kl_engine_open(&options, engine.out()));
   return engine;
@@ -128,6 +129,7 @@ kl_model_options model_options(const Common& common, const std::string& kv) {
   options.kv = kv_number(kv);
   options.activations = index_of(common.activations, {"", "f32", "f16", "q8"});
   options.no_mmap = common.no_mmap ? 1 : 0;
+  options.projector = common.projector.empty() ? nullptr : common.projector.c_str();
   return options;
 }
 

@@ -70,11 +70,13 @@ struct Common {
   std::vector<std::string> kv;   // empty: the library's choice
   std::string activations;       // likewise
   std::string cache_dir;
-  uint32_t ctx = 0;  // 0: the subcommand's default
+  std::string projector;  // by subcommands that take pictures (pictures.h)
+  uint32_t ctx = 0;       // 0: the subcommand's default
   uint64_t seed = 0;
   bool no_mmap = false;
   bool json = false;
   bool quiet = false;
+  bool no_feature_cache = false;
 
   void add_to(CLI::App& app, bool lists = false);
   // Usage error when --model was not given.
@@ -133,6 +135,7 @@ void add_tokenize(CLI::App& app);
 void add_detokenize(CLI::App& app);
 void add_render(CLI::App& app);
 void add_generate(CLI::App& app);
+void add_features(CLI::App& app);
 void add_logits(CLI::App& app);
 void add_eval(CLI::App& app);
 void add_bench(CLI::App& app);

@@ -1,15 +1,17 @@
-// kinglet generate: continues a text, or answers one message.
+// kinglet generate: continues a text, or answers one message, about pictures too.
 #include <unistd.h>
 
 #include <cstdio>
 
 #include "common.h"
+#include "pictures.h"
 
 namespace tool {
 namespace {
 
 struct Generate {
   Common common;
+  Pictures pictures;
   std::string prompt;
   std::string system;
   std::vector<std::string> stop;
@@ -34,13 +36,15 @@ const char* reason_name(int32_t reason) {
   }
 }
 
-Generation start(const Generate& options, kl_session* session) {
+Generation start(const Generate& options, kl_session* session, const std::vector<kl_image*>& images) {
   std::vector<const char*> stop;
   for (const std::string& text : options.stop) stop.push_back(text.c_str());
   auto send = sized<kl_send_options>();
   send.max_tokens = options.max_tokens;
   send.stop = stop.data();
   send.stop_count = stop.size();
+  send.images = images.data();
+  send.image_count = images.size();
   Generation generation;
   if (options.raw) {
     auto prompt = sized<kl_prompt>();
@@ -54,28 +58,33 @@ Generation start(const Generate& options, kl_session* session) {
   return generation;
 }
 
-void report(const Generate& options, kl_generation* generation, const std::string& text, const std::vector<int32_t>& ids, int32_t reason) {
+void report(const Generate& options, kl_generation* generation, const std::vector<Image>& images, const std::string& text,
+            const std::vector<int32_t>& ids, int32_t reason) {
   auto stats = sized<kl_generation_stats>();
   check(kl_generation_get_stats(generation, &stats));
   if (options.common.json) {
-    print_json({{"text", text},
-                {"ids", ids},
-                {"finish_reason", reason_name(reason)},
-                {"prompt_tokens", stats.prompt_tokens},
-                {"generated_tokens", stats.generated_tokens},
-                {"ttft_s", stats.ttft_s},
-                {"prefill_tokens_per_s", stats.prefill_tokens_per_s},
-                {"decode_tokens_per_s", stats.decode_tokens_per_s}});
+    Json result = {{"text", text},
+                   {"ids", ids},
+                   {"finish_reason", reason_name(reason)},
+                   {"prompt_tokens", stats.prompt_tokens},
+                   {"generated_tokens", stats.generated_tokens},
+                   {"ttft_s", stats.ttft_s},
+                   {"prefill_tokens_per_s", stats.prefill_tokens_per_s},
+                   {"decode_tokens_per_s", stats.decode_tokens_per_s}};
+    for (size_t i = 0; i < images.size(); ++i) result["images"].push_back(as_json(options.pictures.files[i], info_of(images[i])));
+    print_json(result);
     return;
   }
   finish_output();
   if (isatty(STDOUT_FILENO) == 1) print("\n");
+  for (size_t i = 0; i < images.size(); ++i) note(options.common, "%s", as_text(options.pictures.files[i], info_of(images[i])).c_str());
   note(options.common, "%u prompt tokens at %.0f/s, %u generated at %.1f/s, ended by %s", stats.prompt_tokens, stats.prefill_tokens_per_s,
        stats.generated_tokens, stats.decode_tokens_per_s, reason_name(reason));
 }
 
 void run(const Generate& options) {
   options.common.need_model();
+  options.pictures.need_projector(options.common);
   const Engine engine = open_engine(options.common, options.common.threads_or_default());
   const Model model = load_model(options.common, engine, model_options(options.common, options.common.kv_or_default()));
 
@@ -86,7 +95,9 @@ void run(const Generate& options) {
   session_options.sampling = &sampling;
   Session session;
   check(kl_session_new(model, &session_options, session.out()));
-  const Generation generation = start(options, session);
+  const std::vector<Image> images = open_pictures(options.pictures, model);
+  for (const Image& image : images) wait_for(options.common, image);
+  const Generation generation = start(options, session, handles_of(images));
 
   std::string text;
   std::vector<int32_t> ids;
@@ -108,7 +119,7 @@ void run(const Generate& options) {
         break;
       case KL_EVENT_FINISHED:
         progress.hide();
-        return report(options, generation, text, ids, event.reason);
+        return report(options, generation, images, text, ids, event.reason);
       case KL_EVENT_FAILED:
         fail("%s", event.text);
       case KL_EVENT_STOPPED:
@@ -125,6 +136,7 @@ void add_generate(CLI::App& app) {
   auto options = std::make_shared<Generate>();
   CLI::App* command = app.add_subcommand("generate", "continues a text, or answers one message");
   options->common.add_to(*command);
+  options->pictures.add_to(*command, options->common);
   command->add_option("--prompt", options->prompt, "the text")->required();
   command->add_option("--system", options->system, "system prompt");
   command->add_flag("--raw", options->raw, "without the chat template");

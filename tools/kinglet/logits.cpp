@@ -4,6 +4,7 @@
 
 #include "common.h"
 #include "npy.h"
+#include "pictures.h"
 
 namespace tool {
 namespace {
@@ -13,6 +14,8 @@ constexpr uint32_t kBlockSlack = 64;  // tokens a sequence may take more than it
 
 struct Logits {
   Common common;
+  Pictures pictures;
+  int32_t image_token = -1;
   std::string ids;
   std::string ids_file;
   std::string out;
@@ -77,26 +80,100 @@ class Mates {
   std::vector<Slot> slots_;
 };
 
+// Where the rows of the pictures stand, in order: at the ids that are the image token. A picture's rows are never cut, since a model may look at them in both
+// directions; so a chunk that would end inside a picture goes on to the picture's end.
+class Placed {
+ public:
+  Placed(const Logits& options, const std::vector<int32_t>& ids) : token_(options.image_token) {
+    if (options.pictures.files.empty()) return;
+    for (size_t i = 0; i < ids.size(); ++i) {
+      if (ids[i] == token_) places_.push_back(i);
+    }
+  }
+
+  // Before the pictures' sizes are known: no more tokens than `reach` come between a picture's first row and its last, no more than `run` of its rows are
+  // neighbours.
+  size_t reach() const { return places_.empty() ? 0 : places_.back() - places_.front() + 1; }
+  size_t run() const {
+    size_t longest = 0;
+    for (size_t i = 0, begin = 0; i < places_.size(); ++i) {
+      if (i > 0 && places_[i] != places_[i - 1] + 1) begin = i;
+      longest = std::max(longest, i - begin + 1);
+    }
+    return longest;
+  }
+
+  void set(std::vector<Image> images) {
+    images_ = std::move(images);
+    size_t rows = 0;
+    for (const Image& image : images_) {
+      const uint32_t own = info_of(image).rows;
+      rows += own;
+      if (own > 0 && rows <= places_.size()) spans_.push_back({places_[rows - own], places_[rows - 1] + 1});
+    }
+    if (rows != places_.size()) {
+      fail("expected as many ids that are the image token as the pictures have rows, %zu, got %zu of id %d", rows, places_.size(), token_);
+    }
+  }
+
+  // The end of a chunk that was to end before `end`.
+  size_t end_of_chunk(size_t end) const {
+    for (const Span& span : spans_) {
+      if (span.begin < end && end < span.end) return span.end;
+    }
+    return end;
+  }
+
+  // The pictures in ids [begin, end).
+  std::vector<kl_image*> in(size_t begin, size_t end) const {
+    std::vector<kl_image*> result;
+    for (size_t i = 0; i < spans_.size(); ++i) {
+      if (spans_[i].begin >= begin && spans_[i].end <= end) result.push_back(images_[i]);
+    }
+    return result;
+  }
+
+  int32_t token() const { return token_; }
+
+ private:
+  struct Span {
+    size_t begin, end;
+  };
+  int32_t token_;
+  std::vector<size_t> places_;
+  std::vector<Image> images_;
+  std::vector<Span> spans_;  // of each picture: first row, behind the last
+};
+
 void run(const Logits& options) {
   options.common.need_model();
+  options.pictures.need_projector(options.common);
+  if (!options.pictures.files.empty() && options.image_token < 0) fail_usage("expected --image-token ID beside --image, it was not given");
   if (options.ids.empty() == options.ids_file.empty()) fail_usage("expected one of --ids and --ids-file");
   if (options.step && options.chunk != 0) fail_usage("expected one of --step and --chunk, both were given");
   const std::vector<int32_t> ids =
       options.ids_file.empty() ? parse_ids(options.ids, "--ids") : parse_ids(read_file(options.ids_file), "--ids-file");
+  Placed pictures(options, ids);
   const size_t chunk = options.step ? 1 : std::min({options.chunk == 0 ? ids.size() : options.chunk, ids.size(), kMostRows});
 
   const Engine engine = open_engine(options.common, options.common.threads_or_default());
   kl_model_options load = model_options(options.common, options.common.kv_or_default());
   if (load.context == 0) load.context = static_cast<uint32_t>(std::min<size_t>(std::max<size_t>(ids.size(), 64), UINT32_MAX));
   load.max_sequences = std::max(32U, options.mates + 1);
-  load.max_logit_rows = static_cast<uint32_t>(chunk) + options.mates;
+  const size_t most = std::min(chunk + pictures.reach(), ids.size());
+  load.max_logit_rows = static_cast<uint32_t>(most) + options.mates;
+  load.max_rows = static_cast<uint32_t>(std::max(kMostRows, pictures.run()));
   load.kv_tokens = static_cast<uint64_t>(load.context + kBlockSlack) * (options.mates + 1);
   const Model model = load_model(options.common, engine, load);
   auto info = sized<kl_model_info>();
   check(kl_model_get_info(model, &info));
 
+  std::vector<Image> images = open_pictures(options.pictures, model);
+  for (const Image& image : images) wait_for(options.common, image);
+  pictures.set(std::move(images));
+
   NpyWriter file(options.out, ids.size(), info.vocabulary);
-  std::vector<float> rows(chunk * info.vocabulary);
+  std::vector<float> rows(most * info.vocabulary);
   Mates mates(model, info, options.mates, options.mates_seed);
   std::vector<kl_evaluation> items;
   for (uint32_t warm = 0; warm < 4 && options.mates > 0; ++warm) {  // some are there before it starts
@@ -108,13 +185,17 @@ void run(const Logits& options) {
   check(kl_sequence_new(model, sequence.out()));
   Progress progress(options.common, "evaluating");
   for (size_t done = 0; done < ids.size();) {
-    const size_t count = std::min(chunk, ids.size() - done);
+    const size_t count = pictures.end_of_chunk(std::min(done + chunk, ids.size())) - done;
+    const std::vector<kl_image*> seen = pictures.in(done, done + count);
     auto item = sized<kl_evaluation>();
     item.sequence = sequence;
     item.ids = ids.data() + done;
     item.count = count;
     item.logits = rows.data();
     item.logit_rows = count;
+    item.images = seen.data();
+    item.image_count = static_cast<uint32_t>(seen.size());
+    item.image_token = pictures.token();
     items.assign(1, item);
     mates.join(items);
     check(kl_evaluate(model, items.data(), items.size(), nullptr));
@@ -133,6 +214,8 @@ void add_logits(CLI::App& app) {
   auto options = std::make_shared<Logits>();
   CLI::App* command = app.add_subcommand("logits", "logits after every given token, as a NumPy file");
   options->common.add_to(*command);
+  options->pictures.add_to(*command, options->common);
+  command->add_option("--image-token", options->image_token, "id at whose positions the pictures' rows stand");
   command->add_option("--ids", options->ids, "\"1 2 3\"");
   command->add_option("--ids-file", options->ids_file, "a file of them");
   command->add_option("--out", options->out, "float32 .npy, shape [tokens, vocabulary]")->required();

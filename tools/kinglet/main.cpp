@@ -27,6 +27,7 @@ int run(int argc, char** argv) {
   tool::add_detokenize(app);
   tool::add_render(app);
   tool::add_generate(app);
+  tool::add_features(app);
   tool::add_logits(app);
   tool::add_eval(app);
   tool::add_bench(app);

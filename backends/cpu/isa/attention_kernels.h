@@ -1,6 +1,6 @@
 // The position, cache and attention kernels of one instruction set, as a table. One translation unit per instruction set exports one.
 //
-// The law of bits: a row's output depends on that row's query, its position and the cached rows it sees, and on nothing else. Keys are cut in
+// The law of bits: a row's output depends on that row's query, the slots it sees and what they hold, and on nothing else. Keys are cut in
 // fixed spans of 256 positions; inside a span an online softmax goes page by page in ascending order; the spans' partial results (m, l, acc) are
 // merged in ascending order: M = max(m0, m1), l = l0 e^(m0-M) + l1 e^(m1-M), acc likewise; a sink is one more partial (m = sink, l = 1, acc = 0),
 // merged last. Rows per call, threads, splitting over spans and the place of pages do not change a bit. Slots that a row does not see are never
@@ -40,17 +40,29 @@ struct AttentionArgs {
   float scale = 1.0f;            // multiplies q . k
   float cap = 0.0f;              // 0: none; else s = cap * tanh(s / cap)
   const float* sinks = nullptr;  // optional [H]
-  // Room for the span mask (rows that see each other in both directions): absent means causal.
-  const void* span_mask = nullptr;
+  // [T 2] slots that see each other both ways, [first, end) as StepParams::row_span; null: every row stands alone (causal). Spans do not overlap,
+  // so what rows see moves forward from row to row.
+  const uint32_t* row_spans = nullptr;
 };
 
-// Spans that rows [t0, t1) see: [first, end).
+// Slots that a row at slot `slot` sees: [first, end). Equation: Attention in ir/op.h. Always inlined, as simd/common.h asks.
+struct SlotRange {
+  int32_t first = 0, end = 0;
+};
+[[gnu::always_inline]] constexpr SlotRange seen_slots(int32_t slot, const uint32_t* row_span, uint32_t window) {
+  const int64_t low = window == 0 ? 0 : static_cast<int64_t>(slot) - window + 1;
+  SlotRange seen{low < 0 ? 0 : static_cast<int32_t>(low), slot + 1};
+  if (row_span == nullptr) return seen;
+  const auto first = static_cast<int32_t>(row_span[0]), end = static_cast<int32_t>(row_span[1]);
+  return {first < seen.first ? first : seen.first, end > seen.end ? end : seen.end};
+}
+
+// Spans of 256 that rows see which together see the slots `seen`: [first, end).
 struct SpanRange {
   uint32_t first = 0, end = 0;
 };
-constexpr SpanRange attention_spans(int32_t first_position, int32_t last_position, uint32_t window) {
-  const int64_t low = window == 0 ? 0 : static_cast<int64_t>(first_position) - window + 1;
-  return {low <= 0 ? 0 : static_cast<uint32_t>(low) / kSpanTokens, static_cast<uint32_t>(last_position) / kSpanTokens + 1};
+[[gnu::always_inline]] constexpr SpanRange attention_spans(SlotRange seen) {
+  return {static_cast<uint32_t>(seen.first) / kSpanTokens, static_cast<uint32_t>(seen.end - 1) / kSpanTokens + 1};
 }
 
 // A partial result: m, l, 14 unused, acc[D rounded up to 16].
@@ -64,6 +76,33 @@ struct AttentionPartials {
 
 // Scratch of one running task, whatever it is; 64-byte aligned.
 size_t attention_scratch_bytes(const KvPageShape& shape, uint32_t heads);
+
+// Dense attention: rows of a step attend to the rows of their own range. All operands are [T][H * D], `stride` floats from row to row.
+struct DenseAttentionArgs {
+  const float *q = nullptr, *k = nullptr, *v = nullptr;
+  float* out = nullptr;
+  size_t stride = 0;
+  uint32_t heads = 0, head_size = 0;
+  float scale = 1.0f;
+  float* packed = nullptr;  // [H][dense_head_floats], 64-byte aligned: what dense_pack writes and dense_attention reads
+  uint32_t capacity = 0;    // rows that `packed` has room for
+};
+
+// Rows [row0, row1) of the range [first, end): at most kDenseTileRows, beginning a multiple of 32 rows after `first`.
+struct RangeTile {
+  uint32_t row0 = 0, row1 = 0, first = 0, end = 0;
+};
+inline constexpr uint32_t kDenseTileRows = 96;  // a multiple of the register block (6) and of a key block (32)
+
+// Packed keys of one head, and keys and values; room for readers of whole vectors behind each.
+[[gnu::always_inline]] constexpr size_t dense_key_floats(uint32_t rows, uint32_t head_size) {
+  return (size_t{rows} * head_size + 32 + 15) / 16 * 16;
+}
+[[gnu::always_inline]] constexpr size_t dense_head_floats(uint32_t rows, uint32_t head_size) {
+  return 2 * dense_key_floats(rows, head_size);
+}
+// Scratch of one running task of dense_attention; 64-byte aligned.
+size_t dense_scratch_bytes(uint32_t head_size);
 
 struct CpuAttentionKernels {
   const char* name;  // "avx512"
@@ -83,6 +122,10 @@ struct CpuAttentionKernels {
                             const AttentionPartials& partials, std::byte* scratch);
   void (*attention_merge)(const AttentionArgs& args, uint32_t t0, uint32_t t1, uint32_t g, const AttentionPartials& partials,
                           std::byte* scratch);
+
+  // The rows of a tile into `packed`; when all tiles of a head are there, its tiles' attention.
+  void (*dense_pack)(const DenseAttentionArgs& args, const RangeTile& tile, uint32_t head);
+  void (*dense_attention)(const DenseAttentionArgs& args, const RangeTile& tile, uint32_t head, std::byte* scratch);
 };
 
 // The tables compiled in; null where the target cannot have one. Whether the machine has the instructions is for the caller to ask (dispatch).

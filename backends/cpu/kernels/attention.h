@@ -1,6 +1,7 @@
-// out[t][h] = softmax(scale * q[t][h] K' + mask) V over the sequence's pages: causal, optional window, cap and sinks.      q, out [T][H*D]
+// out[t][h] = softmax(scale * q[t][h] K' + mask) V over the slots that row t sees (seen_slots): causal, or both ways inside the row's span;
+// optional window, cap and sinks.      q, out [T][H*D]
 //
-// Per row and head, in this order (a function of the row's position alone):
+// Per row and head, in this order (a function of the slots seen alone):
 //   q' = q * scale (rotated first for q4)
 //   for each span of 256 positions, ascending; in it for each page of 32, ascending, with at least one visible slot:
 //     s_j = sum over d, ascending, of fma(q'_d, K_jd, s_j);  with a cap s_j = cap * tanh(s_j / cap);  slots not visible are left out
@@ -10,7 +11,8 @@
 // Lanes are slots in q K' and dimensions in p V, so no sum depends on a vector's width: all instruction sets agree to the bit.
 //
 // Query tiles: the rows of a call go through each page together, kTileQueries of them; a page is unpacked to float32 once per tile (kv_tile.h), or read
-// directly when few queries share it. Rows that see only part of a page take it alone, so that slots they do not see never enter a product.
+// directly when few queries share it. Rows that see only part of a page take it alone, or with the rows that see the same part, so that slots they
+// do not see never enter a product.
 // Bound: multiply-adds of float32 (2 D per visible slot); with one query the cache's bytes. Measured (bench/attention_bench.cpp, Zen 4 server core with
 // AVX-512, heads of SmolLM2, one layer, CPU time on a busy machine): 512 rows f16 3.84 ms, 67 % of the fma peak (80 % inside whole pages); one row
 // over 4,096 slots f16 147, q8 253, q4 295 microseconds. q8 and q4 pay for unpacking to float32: integer dots are not used yet.
@@ -19,21 +21,18 @@
 #include "cpu/kernels/attention_support.h"
 #include "cpu/kernels/kv_tile.h"
 #include "cpu/kernels/rotate.h"
-#include "cpu/simd/math.h"
-#include "cpu/simd/reduce.h"
+#include "cpu/kernels/softmax.h"
 
 namespace kl::cpu {
 namespace {
 
-constexpr float kNoScore = -__builtin_huge_valf();
 constexpr uint32_t kRecordHead = 16;  // floats before acc in a partial result: m, l, unused
-constexpr int kQueryBlock = 6;        // queries in registers: 12 score sums, or 6 * 4 vectors of acc
 
 // Sizes and pointers of one call. Strides of q, acc, total: `stride` floats, D rounded up to 16.
 struct Tile {
-  uint32_t size = 0, stride = 0, group = 0, window = 0;
-  int32_t first_position = 0;  // of the tile's first row
+  uint32_t size = 0, stride = 0, group = 0;
   uint32_t rows = 0;
+  SlotRange seen[kTileQueries];  // by each row; neither end ever moves back
   float cap = 0;
   float *q = nullptr, *acc = nullptr, *total = nullptr;        // [queries][stride]
   float *m = nullptr, *total_m = nullptr, *total_l = nullptr;  // [queries]
@@ -200,41 +199,40 @@ KL_INLINE void queries_of_page(const Tile& t, const Source& source, uint32_t que
   }
 }
 
-// Rows of the tile that see slots of the page at `start`: [seen, seen_end); those that see all of it: [whole, whole_end).
+// Rows of the tile that see slots of a page: [seen, seen_end); those that see all of it: [whole, whole_end). Page by page every end moves forward.
 struct PageRows {
-  int64_t seen, seen_end, whole, whole_end;
+  uint32_t seen = 0, seen_end = 0, whole = 0, whole_end = 0;
 };
-KL_INLINE PageRows rows_of_page(const Tile& t, int64_t start) {
-  const int64_t rows = t.rows, first = start - t.first_position;
-  PageRows r{first, rows, first + kTokens - 1, rows};
-  if (t.window != 0) {
-    r.seen_end = first + kTokens - 1 + t.window;
-    r.whole_end = first + t.window;
-  }
-  r.seen = r.seen < 0 ? 0 : r.seen;
-  r.whole = r.whole < 0 ? 0 : r.whole;
-  r.seen_end = r.seen_end > rows ? rows : r.seen_end;
-  r.whole_end = r.whole_end > rows ? rows : r.whole_end;
-  if (r.whole >= r.whole_end) r.whole = r.whole_end = r.seen_end;  // none: every row of the page goes alone
-  return r;
+KL_INLINE void to_page(const Tile& t, int32_t start, PageRows& r) {
+  const int32_t end = start + kTokens;
+  while (r.seen < t.rows && t.seen[r.seen].end <= start) ++r.seen;
+  while (r.whole < t.rows && t.seen[r.whole].end < end) ++r.whole;
+  while (r.seen_end < t.rows && t.seen[r.seen_end].first < end) ++r.seen_end;
+  while (r.whole_end < t.rows && t.seen[r.whole_end].first <= start) ++r.whole_end;
 }
 
 template <class S, class Source>
-KL_INLINE void rows_of_page_through(const Tile& t, const Source& source, const PageRows& r, int64_t start) {
-  const auto alone = [&](int64_t row) KL_ALWAYS_INLINE {
-    const int64_t position = t.first_position + row;
-    const int64_t low = t.window == 0 ? 0 : position - t.window + 1 - start, high = position + 1 - start;
-    queries_of_page<S>(t, source, static_cast<uint32_t>(row) * t.group, static_cast<uint32_t>(row + 1) * t.group,
-                       low < 0 ? 0 : static_cast<int>(low), high > kTokens ? kTokens : static_cast<int>(high));
+KL_INLINE void rows_of_page_through(const Tile& t, const Source& source, const PageRows& r, int32_t start) {
+  // Rows [row, last) in runs that see the same part of the page.
+  const auto in_parts = [&](uint32_t row, uint32_t last) KL_ALWAYS_INLINE {
+    const auto low = [&](uint32_t i) KL_ALWAYS_INLINE { return t.seen[i].first < start ? 0 : t.seen[i].first - start; };
+    const auto high = [&](uint32_t i) KL_ALWAYS_INLINE { return t.seen[i].end > start + kTokens ? kTokens : t.seen[i].end - start; };
+    while (row < last) {
+      uint32_t next = row + 1;
+      while (next < last && low(next) == low(row) && high(next) == high(row)) ++next;
+      queries_of_page<S>(t, source, row * t.group, next * t.group, low(row), high(row));
+      row = next;
+    }
   };
-  for (int64_t row = r.seen; row < r.whole; ++row) alone(row);
-  queries_of_page<S>(t, source, static_cast<uint32_t>(r.whole) * t.group, static_cast<uint32_t>(r.whole_end) * t.group, 0, kTokens);
-  for (int64_t row = r.whole_end; row < r.seen_end; ++row) alone(row);
+  if (r.whole >= r.whole_end) return in_parts(r.seen, r.seen_end);
+  in_parts(r.seen, r.whole);
+  queries_of_page<S>(t, source, r.whole * t.group, r.whole_end * t.group, 0, kTokens);
+  in_parts(r.whole_end, r.seen_end);
 }
 
 // One span of the tile: acc, m, l of every query, empty (m = -infinity) for rows that see none of it.
 template <class S>
-[[gnu::noinline]] void run_span(const Tile& t, const AttentionArgs& a, const KvPageLayout& layout, uint32_t g, uint32_t span) {
+[[gnu::noinline]] void run_span(const Tile& t, const AttentionArgs& a, const KvPageLayout& layout, uint32_t g, uint32_t span, PageRows& r) {
   const uint32_t queries = t.rows * t.group;
   for (uint32_t i = 0; i < queries; ++i) t.m[i] = kNoScore;
   for (size_t i = 0; i < static_cast<size_t>(queries) * t.stride; ++i) t.acc[i] = 0.0f;
@@ -242,11 +240,11 @@ template <class S>
   const KvFormat format = a.cache.shape.format;
   const bool whole_vectors = t.size % S::kLanes == 0;
   for (uint32_t page = 0; page < kSpanPages; ++page) {
-    const int64_t start = static_cast<int64_t>(span) * kSpanTokens + page * kTokens;
-    const PageRows r = rows_of_page(t, start);
+    const auto start = static_cast<int32_t>(span * kSpanTokens + page * kTokens);
+    to_page(t, start, r);
     if (r.seen >= r.seen_end) continue;
     const std::byte* head = a.cache.base + a.pages[start / kTokens] * layout.page_bytes + g * layout.head_bytes;
-    const uint32_t sharing = static_cast<uint32_t>(r.seen_end - r.seen) * t.group;
+    const uint32_t sharing = (r.seen_end - r.seen) * t.group;
     if (format == KvFormat::f16 && whole_vectors && sharing <= 2 * kQueryBlock) {
       rows_of_page_through<S>(t, HalfSource<S>{head + layout.k, head + layout.v, t.size}, r, start);
     } else if (format == KvFormat::f32 && whole_vectors) {
@@ -258,35 +256,6 @@ template <class S>
       rows_of_page_through<S>(t, FloatSource<S>{t.k_tile, t.v_tile, t.size}, r, start);
     }
   }
-}
-
-KL_INLINE float sum_of_slots(const float* lanes) {
-  float sums[kTokens];
-  for (int i = 0; i < kTokens; ++i) sums[i] = lanes[i];
-  for (int distance = kTokens / 2; distance > 0; distance /= 2) {
-    for (int i = 0; i < distance; ++i) sums[i] += sums[i + distance];
-  }
-  return sums[0];
-}
-
-// total (m, l, acc) and one more partial result; acc null: all zero (a sink).
-template <class S>
-KL_INLINE void merge(float& total_m, float& total_l, float* total, uint32_t stride, float m, float l, const float* acc) {
-  if (!(m > kNoScore)) return;
-  if (!(total_m > kNoScore)) {
-    total_m = m;
-    total_l = l;
-    for (uint32_t d = 0; d < stride; ++d) total[d] = acc == nullptr ? 0.0f : acc[d];
-    return;
-  }
-  const float most = m > total_m ? m : total_m;
-  const auto a = exp<S>(S::set(total_m - most)), b = exp<S>(S::set(m - most));
-  total_l = first_lane<S>(S::fma(S::set(l), b, S::set(total_l) * a));
-  for (uint32_t d = 0; d < stride; d += S::kLanes) {
-    const auto scaled = S::load(total + d) * a;
-    S::store(total + d, acc == nullptr ? scaled : S::fma(S::load(acc + d), b, scaled));
-  }
-  total_m = most;
 }
 
 template <class S>
@@ -321,19 +290,19 @@ KL_INLINE void run_tiles(const AttentionArgs& a, uint32_t t0, uint32_t t1, uint3
                          Done done, End end) {
   const KvPageLayout layout = page_layout(a.cache.shape);
   Tile t = lay_out(a.cache.shape.head_size, a.heads / a.cache.shape.kv_heads, scratch);
-  t.window = a.window;
   t.cap = a.cap;
   const uint32_t step = rows_of_tile(t.group);
   for (uint32_t row = t0; row < t1; row += step) {
     t.rows = t1 - row < step ? t1 - row : step;
-    t.first_position = a.positions[row];
+    for (uint32_t r = 0; r < t.rows; ++r) {
+      t.seen[r] = seen_slots(a.positions[row + r], a.row_spans == nullptr ? nullptr : a.row_spans + size_t{2} * (row + r), a.window);
+    }
     load_queries<S>(t, a, row, g);
     for (uint32_t i = 0; i < t.rows * t.group; ++i) t.total_m[i] = kNoScore;
-    const int64_t low = a.window == 0 ? 0 : static_cast<int64_t>(t.first_position) - a.window + 1;
-    const uint32_t first = low <= 0 ? 0 : static_cast<uint32_t>(low / kSpanTokens);
-    const uint32_t last = static_cast<uint32_t>(t.first_position + static_cast<int64_t>(t.rows) - 1) / kSpanTokens;
-    for (uint32_t span = first > s0 ? first : s0; span <= last && span < s1; ++span) {
-      run_span<S>(t, a, layout, g, span);
+    const SpanRange spans = attention_spans({t.seen[0].first, t.seen[t.rows - 1].end});
+    PageRows cursor;
+    for (uint32_t span = spans.first > s0 ? spans.first : s0; span < spans.end && span < s1; ++span) {
+      run_span<S>(t, a, layout, g, span, cursor);
       done(t, row, span);
     }
     end(t, row);

@@ -13,7 +13,8 @@ constexpr uint32_t kSplitRows = 4;        // only short rows of a sequence are s
 
 uint32_t tile_rows(const AttentionShape& s) { return std::max<uint32_t>(1, kTileQueries / s.group); }
 
-// Keys seen by rows at positions [first, first + rows), in all.
+// Keys seen by rows at positions [first, first + rows), in all, as if each stood alone: rows that see each other both ways cost up to twice that in
+// the first pages of a prompt and little more later, and tasks are small enough to even it out.
 uint64_t keys(int64_t first, uint64_t rows, uint32_t window) {
   uint64_t sum = 0;
   if (window != 0) {
@@ -49,7 +50,11 @@ void split_attention(std::span<const SequenceRows> sequences, const AttentionSha
           rows = more;
         }
         const uint64_t cost = keys(position, rows, shape.window) * shape.group;
-        const SpanRange spans = attention_spans(position, position + static_cast<int32_t>(rows) - 1, shape.window);
+        const auto seen = [&](uint32_t row) {
+          return seen_slots(s.first_position + static_cast<int32_t>(row), s.row_spans == nullptr ? nullptr : s.row_spans + size_t{2} * row,
+                            shape.window);
+        };
+        const SpanRange spans = attention_spans({seen(done).first, seen(done + rows - 1).end});
         AttentionTask task{i, s.first_row + done, s.first_row + done + rows, g, spans.first, spans.end, kDirect, cost};
         const uint32_t count = spans.end - spans.first;
         const uint32_t pieces = few && s.rows <= kSplitRows ? static_cast<uint32_t>(std::min<uint64_t>(count, cost / target)) : 1;

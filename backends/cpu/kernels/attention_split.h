@@ -1,4 +1,4 @@
-// How the attention of one step is cut into tasks. A pure function of row counts, positions and threads; no choice here changes a bit.
+// How the attention of one step is cut into tasks. A pure function of row counts, positions, spans and threads; no choice here changes a bit.
 #pragma once
 #include <cstdint>
 #include <limits>
@@ -14,6 +14,7 @@ struct SequenceRows {
   uint32_t first_row = 0;  // in the step
   uint32_t rows = 0;
   int32_t first_position = 0;
+  const uint32_t* row_spans = nullptr;  // [rows 2], or null (AttentionArgs::row_spans)
 };
 
 struct AttentionShape {

@@ -17,4 +17,10 @@ size_t attention_scratch_bytes(const KvPageShape& shape, uint32_t heads) {
   return round_up(floats * sizeof(float), 64);
 }
 
+// Mirrors lay_out_dense() in kernels/dense_attention.h.
+size_t dense_scratch_bytes(uint32_t head_size) {
+  const size_t stride = round_up(head_size, 16);
+  return round_up((2 * kDenseTileRows * stride + 2 * kDenseTileRows + 6 * kSpanTokens + 6 * stride) * sizeof(float), 64);
+}
+
 }  // namespace kl::cpu

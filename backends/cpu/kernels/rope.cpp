@@ -28,12 +28,14 @@ Result<RopeFrequencies> rope_frequencies(const RopeSpec& spec, std::span<const f
     const double factor = factors.empty() ? 1.0 : static_cast<double>(factors[i]);
     if (!std::isfinite(factor) || factor <= 0)
       return error(Code::invalid_argument, "rope frequency factor %zu is %g, not positive", i, factor);
-    const double exponent = -2.0 * static_cast<double>(i) / spec.dims;
-    f.frequency[i] = std::pow(static_cast<double>(spec.base), exponent) / (factor * static_cast<double>(spec.scale));
+    size_t first = 0, section = pairs;  // the pairs that this one counts among
     if (in_sections != 0) {
-      if (i >= spec.sections[0]) f.component[i] = 1;
-      if (i >= uint64_t{spec.sections[0]} + spec.sections[1]) f.component[i] = 2;
+      const size_t begin[] = {0, spec.sections[0], size_t{spec.sections[0]} + spec.sections[1]};
+      f.component[i] = i >= begin[2] ? 2 : i >= begin[1] ? 1 : 0;
+      if (spec.section_frequencies) first = begin[f.component[i]], section = spec.sections[f.component[i]];
     }
+    const double exponent = -static_cast<double>(i - first) / static_cast<double>(section);
+    f.frequency[i] = std::pow(static_cast<double>(spec.base), exponent) / (factor * static_cast<double>(spec.scale));
   }
   return f;
 }

@@ -31,6 +31,7 @@ Answer support(const Op& op, const SupportContext& c) {
 AttentionArgs of_sequence(const Args& a, const StepState& step, uint32_t sequence) {
   AttentionArgs args = a.attention;
   args.positions = step.params.row_slot();
+  args.row_spans = step.params.row_span();
   args.pages = step.params.block_table(a.group, sequence);
   return args;
 }

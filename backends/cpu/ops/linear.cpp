@@ -31,7 +31,7 @@ Answer support(const Op& op, const SupportContext& c) {
   use_vector(s, o.gain);
   if (s.activations != ActivationFormat::f32 || o.gain.valid()) {
     s.stages.push_back({o.gain.valid() ? (q8 ? "norm+quantize" : "norm") : (q8 ? "quantize" : "round")});
-    s.scratch_bytes = activation_bytes(c, q8, max_rows(c, c.program.info(o.x).rows == Rows::outputs), c.info(o.w).k);
+    s.scratch_bytes = activation_bytes(c, q8, max_rows(c, c.program.info(o.x).rows), c.info(o.w).k);
   }
   s.stages.push_back({"linear"});
   return s;
@@ -41,10 +41,10 @@ template <bool q8>
 Status bind(const Op& op, const BindContext& c, std::vector<Launch>& out) {
   const Operands o = operands(op);
   const size_t k = c.info(o.w).k;
-  const bool per_output = c.per_output(o.x);
+  const Rows row_class = c.rows(o.x);
   LinearStage stage;
   stage.parts = 1;
-  stage.per_output = per_output;
+  stage.row_class = row_class;
   LinearArgs& a = stage.part[0];
   a.w = c.linear(o.w, o.bias);
   a.n = c.info(o.w).n;
@@ -60,7 +60,7 @@ Status bind(const Op& op, const BindContext& c, std::vector<Launch>& out) {
     RowStage rows;
     rows.f16 = activations == ActivationFormat::f16;
     rows.kernels = &c.kernels;
-    rows.per_output = per_output;
+    rows.row_class = row_class;
     rows.is_norm = o.gain.valid();
     rows.norm.x = a.x;
     rows.norm.x_stride = a.x_stride;

@@ -18,7 +18,7 @@ Answer support(const Op& op, const SupportContext& c) {
   use_linear(c, s, o.up);
   use_vector(s, o.gain);
   s.stages = {{q8 ? "norm+quantize" : "norm"}, {"gate_up"}};
-  s.scratch_bytes = activation_bytes(c, q8, max_rows(c, false), c.info(o.gate).k);
+  s.scratch_bytes = activation_bytes(c, q8, max_rows(c, c.program.info(o.x).rows), c.info(o.gate).k);
   return s;
 }
 
@@ -28,6 +28,7 @@ Status bind(const Op& op, const BindContext& c, std::vector<Launch>& out) {
   const size_t k = c.info(o.gate).k;
   RowStage rows;
   rows.kernels = &c.kernels;
+  rows.row_class = c.rows(o.x);
   rows.is_norm = true;
   rows.f16 = c.planned.support.activations == ActivationFormat::f16;
   rows.norm.x = c.value(o.x);
@@ -37,6 +38,7 @@ Status bind(const Op& op, const BindContext& c, std::vector<Launch>& out) {
   rows.norm.k = k;
   LinearStage stage;
   stage.parts = 1;
+  stage.row_class = c.rows(o.x);
   LinearArgs& a = stage.part[0];
   a.w = c.linear(o.gate, {});
   a.up = c.linear(o.up, {});

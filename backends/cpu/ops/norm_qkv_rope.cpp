@@ -31,7 +31,7 @@ Answer support(const Op& op, const SupportContext& c) {
   for (const WeightId w : {o.wq, o.wk, o.wv}) use_linear(c, s, w);
   for (const WeightId w : {o.gain, o.bq, o.bk, o.bv, o.q_gain, o.k_gain, o.rope.factors}) use_vector(s, w);
   s.stages = {{q8 ? "norm+quantize" : "norm"}, {"qkv"}, {"heads+rope+cache"}};
-  s.scratch_bytes = layout(q8, max_rows(c, false), c.info(o.wq).k, uint64_t{o.kv_heads} * o.head_size).bytes;
+  s.scratch_bytes = layout(q8, max_rows(c, Rows::step), c.info(o.wq).k, uint64_t{o.kv_heads} * o.head_size).bytes;
   return s;
 }
 

@@ -1,7 +1,8 @@
-// The row-wise ops: gather_rows, norm, norm_add, activate, add, select_rows, sample; one launch each, tasks are runs of rows.
+// The row-wise ops: gather_rows, patchify, pool, norm, norm_add, activate, add, select_rows, sample; one launch each, tasks are runs of rows.
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <memory>
 
 #include "core/formats.h"
 #include "cpu/ops/ops.h"
@@ -12,28 +13,33 @@ namespace {
 
 struct RowArgs {
   const CpuKernels* kernels = nullptr;
-  bool per_output = false;
+  Rows row_class = Rows::step;
   const std::byte* table = nullptr;  // gather_rows: canonical rows
   Format format = Format::f32;
   uint32_t table_rows = 0;
   float scale = 1;
+  RowIndex index = RowIndex::token;
+  bool features = false;
   const float *a = nullptr, *b = nullptr;
   float* y = nullptr;
   size_t width = 0;
   NormArgs norm;
   bool layer = false;
-  uint32_t parts = 1;
+  uint32_t parts = 1;                                // of a norm; rows that a pool makes one
+  bool mean = false;                                 // pool
+  uint32_t patch = 0;                                // pixels along a side
+  std::shared_ptr<const std::vector<float>> levels;  // [3 256] what each pixel value becomes
   Activation activation = Activation::none;
 };
 
-uint32_t tasks(const RowArgs& a, const StepState& step) { return row_tasks(live_rows(step, a.per_output)); }
+uint32_t tasks(const RowArgs& a, const StepState& step) { return row_tasks(live_rows(step, a.row_class)); }
 
 struct Range {
   size_t first, last;
 };
 Range rows_of(const RowArgs& a, const StepState& step, uint32_t task) {
   const size_t first = size_t{task} * kRowsPerTask;
-  return {first, std::min<size_t>(live_rows(step, a.per_output), first + kRowsPerTask)};
+  return {first, std::min<size_t>(live_rows(step, a.row_class), first + kRowsPerTask)};
 }
 
 void gather(const RowArgs& a, const StepState& step, uint32_t task, uint32_t) {
@@ -41,21 +47,68 @@ void gather(const RowArgs& a, const StepState& step, uint32_t task, uint32_t) {
   const uint64_t bytes = row_bytes(a.format, a.width);
   for (size_t t = r.first; t < r.last; ++t) {
     float* y = a.y + t * a.width;
-    const auto token = static_cast<uint32_t>(step.params.tokens()[t]);
-    if (token >= a.table_rows) {  // the scheduler checks ids; a bad one must still not read outside the table
+    const int64_t index = row_index(step, a.index, static_cast<uint32_t>(t)), feature = -1 - index;
+    if (index < 0 && a.features && feature < feature_rows(step)) {
+      std::memcpy(y, step.features + static_cast<size_t>(feature) * a.width, a.width * sizeof(float));
+      continue;
+    }
+    if (index < 0 || index >= a.table_rows) {  // the scheduler checks ids; a bad one must still not read outside the table
       std::memset(y, 0, a.width * sizeof(float));
       continue;
     }
-    dequantize_row(a.format, a.table + token * bytes, y, a.width);
+    dequantize_row(a.format, a.table + static_cast<uint64_t>(index) * bytes, y, a.width);
     if (a.scale == 1.0f) continue;
     for (size_t i = 0; i < a.width; ++i) y[i] *= a.scale;
+  }
+}
+
+// The 256 levels of each channel are a table, computed in double: the reference's bits.
+void patchify(const RowArgs& a, const StepState& step, uint32_t task, uint32_t) {
+  const Range r = rows_of(a, step, task);
+  const size_t n = a.patch, stride = step.params.header().pixel_stride;
+  for (size_t t = r.first; t < r.last; ++t) {
+    float* y = a.y + t * a.width;
+    const std::byte* patch = patch_of(step, static_cast<uint32_t>(t), a.patch);
+    if (patch == nullptr) {
+      std::memset(y, 0, a.width * sizeof(float));
+      continue;
+    }
+    for (size_t i = 0; i < n; ++i) {
+      const std::byte* line = patch + i * stride;
+      for (size_t c = 0; c < 3; ++c) {
+        const float* level = a.levels->data() + 256 * c;
+        float* out = y + (c * n + i) * n;
+        for (size_t j = 0; j < n; ++j) out[j] = level[std::to_integer<uint8_t>(line[3 * j + c])];
+      }
+    }
+  }
+}
+
+// Rows side by side are what they were: neighbours in memory. A mean adds rows in ascending order.
+void pool(const RowArgs& a, const StepState& step, uint32_t task, uint32_t) {
+  const Range r = rows_of(a, step, task);
+  const size_t count = a.parts;
+  if (!a.mean) {
+    const size_t row = count * a.width;
+    std::memcpy(a.y + r.first * row, a.a + r.first * row, (r.last - r.first) * row * sizeof(float));
+    return;
+  }
+  const float divisor = static_cast<float>(count);
+  for (size_t t = r.first; t < r.last; ++t) {
+    const float* x = a.a + t * count * a.width;
+    float* y = a.y + t * a.width;
+    std::copy_n(x, a.width, y);
+    for (size_t i = 1; i < count; ++i) {
+      for (size_t j = 0; j < a.width; ++j) y[j] += x[i * a.width + j];
+    }
+    for (size_t j = 0; j < a.width; ++j) y[j] /= divisor;
   }
 }
 
 void norm(const RowArgs& a, const StepState& step, uint32_t task, uint32_t) {
   const Range r = rows_of(a, step, task);
   NormArgs n = a.norm;
-  n.rows = size_t{live_rows(step, a.per_output)} * a.parts;
+  n.rows = size_t{live_rows(step, a.row_class)} * a.parts;
   (a.layer ? a.kernels->layer_norm : a.kernels->rms_norm)(n, r.first * a.parts, r.last * a.parts);
 }
 
@@ -105,7 +158,7 @@ Support one_stage(const SupportContext& c, const char* stage) {
 template <void (*run)(const RowArgs&, const StepState&, uint32_t, uint32_t)>
 Status launch(RowArgs args, Value rows_like, const BindContext& c, std::vector<Launch>& out) {
   args.kernels = &c.kernels;
-  args.per_output = c.per_output(rows_like);
+  args.row_class = c.rows(rows_like);
   out.push_back(make_launch<RowArgs, run, tasks>(std::make_shared<const RowArgs>(args)));
   return {};
 }
@@ -122,9 +175,37 @@ Status bind_gather(const Op& op, const BindContext& c, std::vector<Launch>& out)
   a.format = c.info(o.table).format;
   a.table_rows = c.info(o.table).n;
   a.scale = o.scale;
+  a.index = o.index;
+  a.features = o.features;
   a.y = c.value(o.out);
   a.width = c.width(o.out);
   return launch<gather>(a, o.out, c, out);
+}
+
+Status bind_patchify(const Op& op, const BindContext& c, std::vector<Launch>& out) {
+  const auto& o = std::get<Patchify>(op);
+  std::vector<float> levels;
+  for (size_t channel = 0; channel < 3; ++channel) {
+    for (int i = 0; i < 256; ++i) {
+      levels.push_back(static_cast<float>((i / 255.0 - static_cast<double>(o.mean[channel])) / static_cast<double>(o.deviation[channel])));
+    }
+  }
+  RowArgs a;
+  a.levels = std::make_shared<const std::vector<float>>(std::move(levels));
+  a.patch = o.size;
+  a.y = c.value(o.out);
+  a.width = c.width(o.out);
+  return launch<patchify>(a, o.out, c, out);
+}
+Status bind_pool(const Op& op, const BindContext& c, std::vector<Launch>& out) {
+  const auto& o = std::get<Pool>(op);
+  RowArgs a;
+  a.a = c.value(o.x);
+  a.y = c.value(o.out);
+  a.width = c.width(o.x);
+  a.parts = o.count;
+  a.mean = o.kind == PoolKind::mean;
+  return launch<pool>(a, o.out, c, out);
 }
 
 Answer support_norm(const Op& op, const SupportContext& c) {
@@ -196,6 +277,8 @@ Status bind_sample(const Op& op, const BindContext& c, std::vector<Launch>& out)
 }  // namespace
 
 const CpuKernel kGatherRows = {"gather_rows", "gather_rows", support_gather, bind_gather};
+const CpuKernel kPatchify = {"patchify", "patchify", support_plain, bind_patchify};
+const CpuKernel kPool = {"pool", "pool", support_plain, bind_pool};
 const CpuKernel kNorm = {"norm", "norm", support_norm, bind_norm};
 const CpuKernel kNormAdd = {"norm_add", "norm_add", support_norm, bind_norm};
 const CpuKernel kActivate = {"activate", "activate", support_plain, bind_activate};

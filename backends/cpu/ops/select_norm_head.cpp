@@ -15,7 +15,7 @@ Answer support(const Op& op, const SupportContext& c) {
   use_linear(c, s, o.head);
   use_vector(s, o.gain);
   s.stages = {{q8 ? "select+norm+quantize" : "select+norm"}, {"head"}};
-  const uint64_t rows = max_rows(c, true), k = c.info(o.head).k;
+  const uint64_t rows = max_rows(c, Rows::outputs), k = c.info(o.head).k;
   s.scratch_bytes = activation_bytes(c, q8, rows, k) + activation_bytes(c, false, rows, k);
   return s;
 }
@@ -29,7 +29,7 @@ Status bind(const Op& op, const BindContext& c, std::vector<Launch>& out) {
   rows.kernels = &c.kernels;
   rows.is_norm = true;
   rows.f16 = c.planned.support.activations == ActivationFormat::f16;
-  rows.per_output = true;
+  rows.row_class = Rows::outputs;
   rows.selected = reinterpret_cast<float*>(
       prepared + (q8 ? round_up(q8_bytes(c.plan.config.outputs, k), 64) : round_up(size_t{c.plan.config.outputs} * k * sizeof(float), 64)));
   rows.norm.x = c.value(o.x);
@@ -39,7 +39,7 @@ Status bind(const Op& op, const BindContext& c, std::vector<Launch>& out) {
   rows.norm.k = k;
   LinearStage stage;
   stage.parts = 1;
-  stage.per_output = true;
+  stage.row_class = Rows::outputs;
   LinearArgs& a = stage.part[0];
   a.w = c.linear(o.head, {});
   a.n = c.info(o.head).n;

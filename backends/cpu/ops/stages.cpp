@@ -40,7 +40,7 @@ struct LinearLaunch {
 constexpr uint32_t kStreamPanels = 64;  // panels per thread from which a decode launch is claimed in pieces
 
 uint32_t linear_tasks(const LinearLaunch& a, const StepState& step) {
-  const uint32_t rows = live_rows(step, a.stage.per_output);
+  const uint32_t rows = live_rows(step, a.stage.row_class);
   if (rows == 0) return 0;
   if (step.threads == 1) return 1;
   if (rows > kTileRows) return a.panels;
@@ -79,7 +79,7 @@ void linear_run(const LinearLaunch& a, const StepState& step, uint32_t task, uin
   const uint32_t tasks = std::max(1u, linear_tasks(a, step));
   uint32_t first = static_cast<uint32_t>(uint64_t{a.panels} * task / tasks);
   const uint32_t last = static_cast<uint32_t>(uint64_t{a.panels} * (task + 1) / tasks);
-  const uint32_t rows = live_rows(step, a.stage.per_output);
+  const uint32_t rows = live_rows(step, a.stage.row_class);
   uint32_t base = 0;
   for (uint32_t p = 0; p < a.stage.parts && first < last; ++p) {
     const uint32_t end = base + static_cast<uint32_t>(panel_count(a.stage.part[p].n));
@@ -98,10 +98,10 @@ void linear_run(const LinearLaunch& a, const StepState& step, uint32_t task, uin
   }
 }
 
-uint32_t row_stage_tasks(const RowStage& a, const StepState& step) { return row_tasks(live_rows(step, a.per_output)); }
+uint32_t row_stage_tasks(const RowStage& a, const StepState& step) { return row_tasks(live_rows(step, a.row_class)); }
 
 void row_stage_run(const RowStage& a, const StepState& step, uint32_t task, uint32_t) {
-  const uint32_t rows = live_rows(step, a.per_output);
+  const uint32_t rows = live_rows(step, a.row_class);
   const uint32_t first = task * kRowsPerTask, last = std::min(rows, first + kRowsPerTask);
   NormArgs args = a.norm;
   args.rows = rows;

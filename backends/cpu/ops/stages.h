@@ -15,7 +15,9 @@ ActivationFormat linear_activations(const SupportContext& c, WeightId w, bool q8
 // Appends the weight in its panel layout, and a vector operand (when present) as float32.
 void use_linear(const SupportContext& c, Support& s, WeightId w);
 void use_vector(Support& s, WeightId w);
-inline uint64_t max_rows(const SupportContext& c, bool outputs) { return outputs ? c.config.outputs : c.config.rows; }
+inline uint64_t max_rows(const SupportContext& c, Rows rows) {
+  return rows == Rows::step ? c.config.rows : rows == Rows::outputs ? c.config.outputs : c.config.rows / c.program.pool;
+}
 // Scratch of a linear's input after rounding or norm, from `at` on.
 inline uint64_t activation_bytes(const SupportContext& c, bool q8, uint64_t rows, uint64_t k) {
   (void)c;
@@ -28,7 +30,7 @@ inline uint64_t activation_bytes(const SupportContext& c, bool q8, uint64_t rows
 struct LinearStage {
   LinearArgs part[3];  // rows is set from the step
   uint32_t parts = 0;
-  bool per_output = false;
+  Rows row_class = Rows::step;
 };
 // Bytes of one thread's scratch in which linear_launch unpacks quantized panels (gate and up): for ops with float32 inputs.
 inline size_t unpack_bytes(size_t k) { return round_up(2 * k * kPanelOutputs * sizeof(float), 64); }
@@ -40,7 +42,7 @@ struct RowStage {
   bool is_norm = false;  // false: quantize only
   bool layer = false;    // layer norm instead of RMS
   bool f16 = false;      // y is then rounded to f16
-  bool per_output = false;
+  Rows row_class = Rows::step;
   float* selected = nullptr;  // [O k]
   const CpuKernels* kernels = nullptr;
 };

@@ -25,8 +25,10 @@ void run(const AttentionOp& a, const StepState& step, uint32_t task, uint32_t) {
   const uint32_t t = task / a.op.heads, h = task % a.op.heads, d = a.op.head_size;
   const uint32_t g = h / (a.op.heads / a.op.kv_heads);
   const uint32_t* pages = step.params.block_table(a.op.cache.group, step.params.row_sequence()[t]);
-  const int64_t position = step.params.row_slot()[t];
-  const int64_t first = a.op.window == 0 ? 0 : std::max<int64_t>(0, position - a.op.window + 1);
+  const int64_t slot = step.params.row_slot()[t];
+  const uint32_t* span = step.params.row_span() + size_t{2} * t;
+  const int64_t first = a.op.window == 0 ? 0 : std::min<int64_t>(span[0], std::max<int64_t>(0, slot - a.op.window + 1));
+  const int64_t end = std::max<int64_t>(span[1], slot + 1);
   const size_t page_bytes = kv_page_layout(a.cache.shape).page_bytes;
   const float* q = a.q + (size_t{t} * a.op.heads + h) * d;
 
@@ -35,7 +37,7 @@ void run(const AttentionOp& a, const StepState& step, uint32_t task, uint32_t) {
   double acc[kMaxHeadSize];
   float row[kMaxHeadSize];
   std::fill(acc, acc + d, 0.0);
-  for (int64_t s = first; s <= position; ++s) {
+  for (int64_t s = first; s < end; ++s) {
     const std::byte* page = a.cache.base + pages[s / kKvPageTokens] * page_bytes;
     const auto token = static_cast<uint32_t>(s % kKvPageTokens);
     kv_decode_k(a.cache.shape, page, g, token, row);

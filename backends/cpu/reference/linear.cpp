@@ -23,10 +23,10 @@ struct Args {
   const float* bias = nullptr;
   float* y = nullptr;
   uint32_t n = 0, k = 0;
-  bool per_output = false;
+  Rows row_class = Rows::step;
 };
 
-uint32_t round_tasks(const Args& a, const StepState& step) { return row_tasks(live_rows(step, a.per_output)); }
+uint32_t round_tasks(const Args& a, const StepState& step) { return row_tasks(live_rows(step, a.row_class)); }
 
 // q8: groups of 32, s = max|x| / 127, q = round_to_even(x * (127 / max|x|)), value s q.
 void round_q8(const float* x, float* out, uint32_t k) {
@@ -40,7 +40,7 @@ void round_q8(const float* x, float* out, uint32_t k) {
 }
 
 void round_run(const Args& a, const StepState& step, uint32_t task, uint32_t) {
-  const uint32_t first = task * kRowsPerTask, last = std::min(live_rows(step, a.per_output), first + kRowsPerTask);
+  const uint32_t first = task * kRowsPerTask, last = std::min(live_rows(step, a.row_class), first + kRowsPerTask);
   for (size_t t = first; t < last; ++t) {
     const float* x = a.x + t * a.k;
     float* out = a.rounded + t * a.k;
@@ -56,7 +56,7 @@ uint32_t tasks(const Args& a, const StepState&) { return (a.n + kOutputsPerTask 
 
 void run(const Args& a, const StepState& step, uint32_t task, uint32_t) {
   constexpr size_t kRowBlock = 64;  // double sums kept while a chunk of weights is at hand
-  const uint32_t rows = live_rows(step, a.per_output);
+  const uint32_t rows = live_rows(step, a.row_class);
   const float* x = a.rounded != nullptr ? a.rounded : a.x;
   const uint64_t stride = row_bytes(a.format, a.k);
   float w[kChunk];
@@ -94,7 +94,7 @@ Answer support(const Op& op, const SupportContext& c) {
   use_vector(s, o.bias);
   if (s.activations != ActivationFormat::f32) {
     s.stages.push_back({"round"});
-    s.scratch_bytes = round_up(max_rows(c, c.program.info(o.x).rows == Rows::outputs) * c.info(o.w).k * sizeof(float), 64);
+    s.scratch_bytes = round_up(max_rows(c, c.program.info(o.x).rows) * c.info(o.w).k * sizeof(float), 64);
   }
   s.stages.push_back({"linear"});
   return s;
@@ -112,7 +112,7 @@ Status bind(const Op& op, const BindContext& c, std::vector<Launch>& out) {
   a.y = c.value(o.out);
   a.n = c.info(o.w).n;
   a.k = c.info(o.w).k;
-  a.per_output = c.per_output(o.x);
+  a.row_class = c.rows(o.x);
   const auto shared = std::make_shared<const Args>(a);
   if (a.rounded != nullptr) out.push_back(make_launch<Args, round_run, round_tasks>(shared));
   out.push_back(make_launch<Args, run, tasks>(shared));

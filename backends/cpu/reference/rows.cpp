@@ -1,5 +1,5 @@
-// The row-wise primitives, the oracle: gather_rows, norm, rope, activate, add, select_rows, sample. One row a task, double arithmetic, straight
-// from the definitions in ir/op.h.
+// The row-wise primitives, the oracle: gather_rows, patchify, pool, norm, rope, activate, add, select_rows, sample. One row a task, double
+// arithmetic, straight from the definitions in ir/op.h.
 #include <cmath>
 #include <cstring>
 
@@ -21,13 +21,13 @@ struct Row {
   Format format = Format::f32;
   uint32_t table_rows = 0;
   size_t width = 0;  // of the input
-  bool per_output = false;
+  Rows row_class = Rows::step;
   RopeFrequencies rope;
 };
 
 template <class O>
 uint32_t tasks(const Row<O>& a, const StepState& step) {
-  return live_rows(step, a.per_output);
+  return live_rows(step, a.row_class);
 }
 
 double act(Activation kind, double x) {
@@ -47,14 +47,49 @@ double act(Activation kind, double x) {
 }
 
 void run(const Row<GatherRows>& a, const StepState& step, uint32_t t, uint32_t) {
-  const auto token = static_cast<uint32_t>(step.params.tokens()[t]);
+  const int64_t index = row_index(step, a.op.index, t);
   float* y = a.out + t * a.width;
-  if (token >= a.table_rows) {
-    std::memset(y, 0, a.width * sizeof(float));
+  std::memset(y, 0, a.width * sizeof(float));
+  if (index < 0) {
+    const int64_t row = -1 - index;
+    if (a.op.features && row < feature_rows(step))
+      std::memcpy(y, step.features + static_cast<size_t>(row) * a.width, a.width * sizeof(float));
     return;
   }
-  dequantize_row(a.format, a.table + token * row_bytes(a.format, a.width), y, a.width);
+  if (index >= a.table_rows) return;
+  dequantize_row(a.format, a.table + static_cast<uint64_t>(index) * row_bytes(a.format, a.width), y, a.width);
   for (size_t i = 0; i < a.width; ++i) y[i] = y[i] * a.op.scale;
+}
+
+void run(const Row<Patchify>& a, const StepState& step, uint32_t t, uint32_t) {
+  const uint32_t n = a.op.size;
+  float* y = a.out + t * a.width;
+  const std::byte* patch = patch_of(step, t, n);
+  for (uint32_t c = 0; c < 3; ++c) {
+    for (uint32_t i = 0; i < n; ++i) {
+      for (uint32_t j = 0; j < n; ++j) {
+        const auto at = size_t{i} * step.params.header().pixel_stride + 3 * size_t{j} + c;
+        const double pixel = patch == nullptr ? 0 : std::to_integer<int>(patch[at]);
+        *y++ = patch == nullptr
+                   ? 0.0f
+                   : static_cast<float>((pixel / 255.0 - static_cast<double>(a.op.mean[c])) / static_cast<double>(a.op.deviation[c]));
+      }
+    }
+  }
+}
+
+void run(const Row<Pool>& a, const StepState&, uint32_t t, uint32_t) {
+  const size_t count = a.op.count;
+  const float* x = a.in[0] + t * count * a.width;
+  if (a.op.kind == PoolKind::concatenate) {
+    std::memcpy(a.out + t * count * a.width, x, count * a.width * sizeof(float));
+    return;
+  }
+  for (size_t i = 0; i < a.width; ++i) {
+    double sum = 0;
+    for (size_t r = 0; r < count; ++r) sum += static_cast<double>(x[r * a.width + i]);
+    a.out[t * a.width + i] = static_cast<float>(sum / static_cast<double>(count));
+  }
 }
 
 void run(const Row<Norm>& a, const StepState&, uint32_t t, uint32_t) {
@@ -142,7 +177,7 @@ Status bind(const Op& op, const BindContext& c, std::vector<Launch>& out) {
   const Value y = outputs(op).front();
   a.out = c.value(y);
   a.width = c.width(in.empty() ? y : in.front());
-  a.per_output = c.per_output(y);
+  a.row_class = c.rows(y);
   if constexpr (std::is_same_v<O, GatherRows>) {
     a.table = c.weight(a.op.table);
     a.format = c.info(a.op.table).format;
@@ -164,6 +199,8 @@ Status bind(const Op& op, const BindContext& c, std::vector<Launch>& out) {
 }  // namespace
 
 const CpuKernel kReferenceGatherRows = {"reference.gather_rows", "gather_rows", support<GatherRows>, bind<GatherRows>};
+const CpuKernel kReferencePatchify = {"reference.patchify", "patchify", support<Patchify>, bind<Patchify>};
+const CpuKernel kReferencePool = {"reference.pool", "pool", support<Pool>, bind<Pool>};
 const CpuKernel kReferenceNorm = {"reference.norm", "norm", support<Norm>, bind<Norm>};
 const CpuKernel kReferenceRope = {"reference.rope", "rope", support<Rope>, bind<Rope>};
 const CpuKernel kReferenceActivate = {"reference.activate", "activate", support<Activate>, bind<Activate>};

@@ -96,8 +96,9 @@ class AtomicFile {
 
 Status write_file(const std::string& path, std::span<const std::byte> bytes);  // create, write, commit
 
-// Removes what writers that were killed left in a folder. A temporary of a writer at work is told by its age: give a modification time
-// (ns since 1970) that no live writer's file can be older than. Returns how many were removed.
+// Removes what writers that were killed left in a folder: a temporary whose process no longer runs, or that is older than any live writer's can
+// be (a modification time in ns since 1970). Should that be wrong (a process that this one cannot see), a writer fails to commit and nothing
+// else happens. Returns how many were removed.
 Result<size_t> remove_stale_temporaries(const std::string& folder, int64_t modified_before_ns);
 bool is_temporary_name(std::string_view name);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <charconv>
 #include <utility>
 
 #include "core/file.h"
@@ -99,6 +100,18 @@ bool is_temporary_name(std::string_view name) {
          name.find_first_not_of("0123456789-", mark + kMark.size()) == std::string_view::npos;
 }
 
+namespace {
+
+// Of a temporary's name. What does not fit 32 bits is no process of ours: 0, which never runs.
+uint32_t process_of(std::string_view temporary) {
+  uint32_t id = 0;
+  const std::string_view digits = temporary.substr(temporary.rfind(kMark) + kMark.size());
+  (void)std::from_chars(digits.data(), digits.data() + digits.size(), id);
+  return id;
+}
+
+}  // namespace
+
 Result<size_t> remove_stale_temporaries(const std::string& folder, int64_t modified_before_ns) {
   KL_ASSIGN(const std::vector<std::string> names, list_folder(folder));
   size_t removed = 0;
@@ -111,7 +124,8 @@ Result<size_t> remove_stale_temporaries(const std::string& folder, int64_t modif
     OsFileStat stat;
     const int known = os().stat(fd, &stat);
     (void)os().close(fd);
-    if (known >= 0 && stat.regular && stat.modified_ns < modified_before_ns && remove_file(path).ok()) ++removed;
+    const bool stale = stat.modified_ns < modified_before_ns || !process_runs(process_of(name));
+    if (known >= 0 && stat.regular && stale && remove_file(path).ok()) ++removed;
   }
   return removed;
 }

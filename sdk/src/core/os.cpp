@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -23,6 +24,7 @@ T or_errno(T result) {
 }
 
 int posix_open_read(const char* path) { return or_errno(::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)); }
+int posix_open_entry(const char* path) { return or_errno(::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW)); }
 int posix_open_new(const char* path) { return or_errno(::open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)); }
 int posix_open_folder(const char* path) { return or_errno(::open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)); }
 int posix_duplicate(int fd) { return or_errno(::fcntl(fd, F_DUPFD_CLOEXEC, 0)); }
@@ -48,6 +50,8 @@ int64_t posix_pread(int fd, void* out, size_t size, uint64_t offset) {
   return or_errno<int64_t>(::pread(fd, out, size, static_cast<off_t>(offset)));
 }
 int64_t posix_write(int fd, const void* bytes, size_t size) { return or_errno<int64_t>(::write(fd, bytes, size)); }
+
+int posix_touch(int fd) { return or_errno(::futimens(fd, nullptr)); }
 
 int posix_sync(int fd) {
 #ifdef F_FULLFSYNC
@@ -104,9 +108,9 @@ int posix_list(const char* path, void (*visit)(void* context, const char* name),
   return result;
 }
 
-constexpr OsTable kPosix = {posix_open_read, posix_open_new, posix_open_folder, posix_duplicate, posix_close,  posix_stat,
-                            posix_pread,     posix_write,    posix_sync,        posix_rename,    posix_unlink, posix_make_folder,
-                            posix_map,       posix_unmap,    posix_advise,      posix_list};
+constexpr OsTable kPosix = {posix_open_read, posix_open_entry,  posix_open_new, posix_open_folder, posix_duplicate, posix_close,
+                            posix_stat,      posix_pread,       posix_write,    posix_touch,       posix_sync,      posix_rename,
+                            posix_unlink,    posix_make_folder, posix_map,      posix_unmap,       posix_advise,    posix_list};
 std::atomic<const OsTable*> installed{&kPosix};
 
 }  // namespace
@@ -120,6 +124,10 @@ size_t page_bytes() {
   return size > 0 ? static_cast<size_t>(size) : 4096;
 }
 uint32_t process_id() { return static_cast<uint32_t>(::getpid()); }
+bool process_runs(uint32_t id) {
+  const auto process = static_cast<pid_t>(id);
+  return process > 0 && (::kill(process, 0) == 0 || errno != ESRCH);  // 0 and below name groups
+}
 
 std::string errno_text(int negative_errno) {
   return std::generic_category().message(-negative_errno) + " (" + std::to_string(-negative_errno) + ")";

@@ -19,6 +19,7 @@ enum class OsAdvice : uint8_t { sequential, will_need, dont_need, huge_pages };
 
 struct OsTable {
   int (*open_read)(const char* path);    // never blocks on a pipe, is not inherited by child processes
+  int (*open_entry)(const char* path);   // as open_read; -ELOOP when the name is a link
   int (*open_new)(const char* path);     // for writing; -EEXIST when the name is taken; only the user may read it
   int (*open_folder)(const char* path);  // for sync
   int (*duplicate)(int fd);
@@ -26,6 +27,7 @@ struct OsTable {
   int (*stat)(int fd, OsFileStat* out);
   int64_t (*pread)(int fd, void* out, size_t size, uint64_t offset);  // bytes read, 0 at the end of the file
   int64_t (*write)(int fd, const void* bytes, size_t size);           // bytes written
+  int (*touch)(int fd);                                               // modified now; the user must own the file
   int (*sync)(int fd);                                                // to the medium, as far as the system can tell
   int (*rename)(const char* from, const char* to);                    // replaces `to`
   int (*unlink)(const char* path);
@@ -43,6 +45,7 @@ void install_os(const OsTable* table);  // for tests; nullptr: posix_os(). The t
 
 size_t page_bytes();  // of the memory mapping
 uint32_t process_id();
+bool process_runs(uint32_t id);              // false: certainly not, in what this process can see
 std::string errno_text(int negative_errno);  // "No space left on device (28)"
 
 inline constexpr int kOsInterrupted = -4;  // -EINTR

@@ -25,14 +25,6 @@ struct Blueprint {
   MemoryEstimate memory;
 };
 
-TensorLookup lookup_in(const Gguf& file) {
-  return [&file](std::string_view name) -> std::optional<SourceTensor> {
-    const TensorInfo* t = file.find(name);
-    if (t == nullptr) return std::nullopt;
-    return SourceTensor{t->format, t->rank, t->dims};
-  };
-}
-
 constexpr uint32_t kMaxContext = 1u << 24, kMaxRows = 4096, kMaxOutputs = 4096, kMaxSequences = 1024;
 
 Status check_options(const RunnerOptions& o) {
@@ -57,13 +49,15 @@ uint32_t pages_of(const KvGroupSpec& group, const RunnerOptions& o, uint64_t kv_
   return static_cast<uint32_t>(std::min<uint64_t>(all, each * o.max_sequences));
 }
 
+uint64_t feature_bytes(const Blueprint& b) { return uint64_t{b.config.limits.feature_rows} * b.model.spec.width * sizeof(float); }
+
 Result<Blueprint> draw(const Gguf& file, const Device& device, const RunnerOptions& options) {
   KL_TRY(check_options(options));
   const TensorLookup find = lookup_in(file);
   Blueprint b;
   KL_ASSIGN(b.model, read_model(file.metadata(), find));
-  KL_ASSIGN(b.program, describe(b.model, find, false));
-  KL_ASSIGN(b.greedy_program, describe(b.model, find, true));
+  KL_ASSIGN(b.program, describe(b.model, find, false, options.features));
+  KL_ASSIGN(b.greedy_program, describe(b.model, find, true, options.features));
 
   // Whole pages for one context, whatever the rounding.
   const uint64_t kv_tokens = std::max<uint64_t>(options.kv_tokens, options.context);
@@ -74,6 +68,7 @@ Result<Blueprint> draw(const Gguf& file, const Device& device, const RunnerOptio
   c.outputs = std::min(options.max_outputs, std::max(options.max_rows, options.max_sequences));
   c.limits = {options.max_rows, c.outputs, options.max_sequences, static_cast<uint32_t>(b.model.spec.kv_groups.size()),
               static_cast<uint32_t>(ceil_div(options.context, kKvPageTokens))};
+  if (options.features) c.limits.feature_rows = options.max_rows;
   for (const KvGroupSpec& g : b.model.spec.kv_groups) {
     const uint32_t pages = pages_of(g, options, kv_tokens);
     c.kv_pages.push_back(pages);
@@ -85,11 +80,8 @@ Result<Blueprint> draw(const Gguf& file, const Device& device, const RunnerOptio
   KL_ASSIGN(b.plan, make_plan(b.greedy_program, device, c));
   KL_ASSIGN(b.memory.weights, WeightStore::packed_bytes(b.plan.program, b.plan.weights, device));
   b.memory.largest_tensor = WeightStore::largest_source(b.plan.program, b.plan.weights);
-  for (const WeightUse& use : b.plan.weights) {
-    const WeightInfo& w = b.plan.program.info(use.weight);
-    if (device.packed_bytes(w, use.layout) == 0) b.memory.weights_mapped += w.n * row_bytes(w.format, w.k);
-  }
-  b.memory.workspace = b.plan.arena_bytes + StepParams::bytes(c.limits);
+  b.memory.weights_mapped = WeightStore::mapped_bytes(b.plan.program, b.plan.weights, device);
+  b.memory.workspace = b.plan.arena_bytes + StepParams::bytes(c.limits) + feature_bytes(b);
   return b;
 }
 
@@ -106,6 +98,9 @@ class Runner final : public ModelRunner {
       greedy_.resize(b_.config.outputs * sizeof(int32_t));
     }
     KL_ASSIGN(step_params_, device_.allocate(StepParams::bytes(b_.config.limits), MemoryUse::step_params));
+    if (options_.features) {
+      KL_ASSIGN(features_, device_.allocate(feature_bytes(b_), MemoryUse::features));
+    }
     for (size_t g = 0; g < b_.groups.size(); ++g) {
       const KvGroup& group = b_.groups[g];
       const uint64_t page = device_.kv_page_bytes({group.kv_heads, group.head_size, group.window, group.layers}, group.format);
@@ -183,6 +178,7 @@ class Runner final : public ModelRunner {
   // Steps of more rows than this are submitted a layer at a time, so that a cancel takes effect within one layer's work.
   static constexpr uint32_t kCancelRows = 8;
   static constexpr std::chrono::milliseconds kStepTimeout{60000};
+  static constexpr int32_t kMaxPosition = 1 << 30;
 
   StepParams params() const { return {step_params_->host(), b_.config.limits}; }
 
@@ -201,6 +197,7 @@ class Runner final : public ModelRunner {
     Bindings bindings;
     bindings.arena = arena_.get();
     bindings.step_params = step_params_.get();
+    bindings.features = features_.get();
     for (const auto& pool : pools_) bindings.kv.push_back(pool.get());
     bindings.weight = [this](const WeightUse& use) { return weights_->address(use); };
     if (step.plan.arena_bytes > arena_->bytes()) return error(Code::internal, "a smaller bucket's plan needs a larger arena");
@@ -220,6 +217,7 @@ class Runner final : public ModelRunner {
     const StepParams p = params();
     const StepLimits& limits = p.limits();
     StepHeader header;
+    uint32_t feature_rows = 0;
     if (batch.sequences.empty() || batch.sequences.size() > limits.sequences) {
       return error(Code::invalid_argument, "a step takes 1 to %u sequences, not %zu", limits.sequences, batch.sequences.size());
     }
@@ -235,25 +233,20 @@ class Runner final : public ModelRunner {
       }
       const auto rows = static_cast<uint32_t>(s.tokens.size());
       p.sequences()[index] = {header.rows, rows, s.first_position, 0};
-      for (uint32_t r = 0; r < rows; ++r) {
-        const int32_t token = s.tokens[r];
-        if (token < 0 || static_cast<uint32_t>(token) >= spec().vocabulary) {
-          return error(Code::invalid_argument, "token id %d is outside the vocabulary of %u", token, spec().vocabulary);
-        }
-        const uint32_t row = header.rows + r;
-        const auto position = static_cast<int32_t>(s.first_position + r);
-        p.tokens()[row] = token;
-        for (int component = 0; component < 3; ++component) p.positions()[3 * row + component] = position;
-        p.row_sequence()[row] = index;
-        p.row_slot()[row] = position;
-        p.row_span()[2 * row] = static_cast<uint32_t>(position);
-        p.row_span()[2 * row + 1] = static_cast<uint32_t>(position) + 1;
-      }
+      KL_TRY(check_optional("positions", s.positions.size(), rows));
+      KL_TRY(check_optional("spans", s.spans.size(), rows));
+      KL_TRY(check_optional("features", s.features.size(), options_.features ? rows : 0));
+      for (uint32_t r = 0; r < rows; ++r) KL_TRY(fill_row(s, r, header.rows + r, index, feature_rows));
       for (uint32_t o = 0; o < s.outputs; ++o) p.output_rows()[header.outputs++] = header.rows + rows - s.outputs + o;
       for (uint32_t g = 0; g < limits.groups; ++g) {
         const std::span<const uint32_t> table = cache_->table(s.cache, g);
         if (table.size() > limits.pages || ceil_div(uint64_t{s.first_position} + rows, kKvPageTokens) > table.size()) {
           return error(Code::internal, "sequence %u has %zu pages for %u tokens", index, table.size(), s.first_position + rows);
+        }
+        for (const auto& [first, end] : s.spans) {
+          if (table[first / kKvPageTokens] == kNoPage) {
+            return error(Code::internal, "a row sees slot %u, which the cache has let go of (window %u)", first, b_.groups[g].window);
+          }
         }
         std::copy(table.begin(), table.end(), p.block_table(g, index));
       }
@@ -261,6 +254,46 @@ class Runner final : public ModelRunner {
       header.sequences += 1;
     }
     p.header() = header;
+    return {};
+  }
+
+  static Status check_optional(const char* what, size_t size, uint32_t rows) {
+    if (size == 0 || size == rows) return {};
+    return error(Code::invalid_argument, "%zu %s; expected none or %u", size, what, rows);
+  }
+
+  // Row `row` of the step: token `r` of the sequence, or the feature row that stands for it.
+  Status fill_row(const StepSequence& s, uint32_t r, uint32_t row, uint32_t index, uint32_t& feature_rows) {
+    const StepParams p = params();
+    const uint32_t slot = s.first_position + r;
+    if (!s.features.empty() && s.features[r] != nullptr) {
+      const uint64_t bytes = uint64_t{spec().width} * sizeof(float);
+      KL_TRY(device_.copy({.to = features_.get(),
+                           .to_offset = feature_rows * bytes,
+                           .from = nullptr,
+                           .from_host = reinterpret_cast<const std::byte*>(s.features[r]),
+                           .from_offset = 0,
+                           .bytes = bytes}));
+      p.tokens()[row] = -1 - static_cast<int32_t>(feature_rows++);
+    } else if (s.tokens[r] < 0 || static_cast<uint32_t>(s.tokens[r]) >= spec().vocabulary) {
+      return error(Code::invalid_argument, "token id %d is outside the vocabulary of %u", s.tokens[r], spec().vocabulary);
+    } else {
+      p.tokens()[row] = s.tokens[r];
+    }
+    for (size_t component = 0; component < 3; ++component) {
+      const int32_t position = s.positions.empty() ? static_cast<int32_t>(slot) : s.positions[r][component];
+      if (position < 0 || position > kMaxPosition)
+        return error(Code::invalid_argument, "position %d, expected 0 to %d", position, kMaxPosition);
+      p.positions()[3 * row + component] = position;
+    }
+    const std::array<uint32_t, 2> span = s.spans.empty() ? std::array<uint32_t, 2>{slot, slot + 1} : s.spans[r];
+    if (span[0] > slot || span[1] <= slot || span[1] > s.first_position + s.tokens.size()) {
+      return error(Code::invalid_argument, "slot %u sees slots %u to %u, expected itself within them and none beyond this step's %zu", slot,
+                   span[0], span[1], s.first_position + s.tokens.size());
+    }
+    p.row_sequence()[row] = index;
+    p.row_slot()[row] = static_cast<int32_t>(slot);
+    std::copy(span.begin(), span.end(), p.row_span() + size_t{2} * row);
     return {};
   }
 
@@ -289,7 +322,7 @@ class Runner final : public ModelRunner {
   Blueprint b_;
   std::vector<uint32_t> buckets_;
   std::unique_ptr<WeightStore> weights_;
-  std::unique_ptr<Memory> arena_, step_params_;
+  std::unique_ptr<Memory> arena_, step_params_, features_;
   std::vector<std::byte> logits_, greedy_;  // copies, where the host cannot address the arena
   std::vector<std::unique_ptr<Memory>> pools_;
   std::vector<uint64_t> page_bytes_;

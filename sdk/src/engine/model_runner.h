@@ -1,6 +1,7 @@
 // One model on one device: weights in place, a plan and recording per row bucket, the KV pools. Runs steps; decides nothing.
 // Not thread-safe: the scheduler thread owns it. (The scheduler above it decides what goes in a step; see scheduler.h.)
 #pragma once
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -28,6 +29,7 @@ struct RunnerOptions {
   std::optional<ActivationFormat> activations;  // empty: the backend's own choice
   uint64_t memory_budget = 0;                   // bytes; 0: no limit. What does not fit is refused with the sizes.
   std::string pack_cache_dir;                   // empty: no pack cache
+  bool features = false;                        // steps may take feature rows where tokens would be (a model with a projector)
 };
 
 // What a model will take, known from its header alone, before any large allocation.
@@ -41,12 +43,16 @@ struct MemoryEstimate {
   uint64_t total() const { return weights + kv + workspace; }
 };
 
-// The rows of one sequence in a step: tokens at positions first_position, first_position + 1, ...
+// The rows of one sequence in a step: slots first_position, first_position + 1, ... of its cache. The spans past `outputs` are empty for text, or have one
+// entry per token; what they view must stay until run() returns.
 struct StepSequence {
-  SequenceId cache = 0;             // in ModelRunner::cache(), reserved for these rows beforehand
-  std::span<const int32_t> tokens;  // at least one
-  uint32_t first_position = 0;      // = tokens already in the cache
-  uint32_t outputs = 0;             // logits are wanted of the last `outputs` rows
+  SequenceId cache = 0;                                    // in ModelRunner::cache(), reserved for these rows beforehand
+  std::span<const int32_t> tokens;                         // at least one; where a feature row stands, any valid id
+  uint32_t first_position = 0;                             // = rows already in the cache
+  uint32_t outputs = 0;                                    // logits are wanted of the last `outputs` rows
+  std::span<const std::array<int32_t, 3>> positions = {};  // M-RoPE components (t, y, x); empty: all three are the slot
+  std::span<const std::array<uint32_t, 2>> spans = {};  // slots [first, end) that a row sees both ways, its own within them; empty: itself
+  std::span<const float* const> features = {};          // [Spec::width] each; null: the token. Needs RunnerOptions::features
 };
 
 struct StepBatch {

@@ -29,6 +29,7 @@ struct WeightInfo {
   Format format = Format::f32;
   uint32_t n = 1;
   uint32_t k = 0;
+  bool transposed = false;  // the file has [k n]; whoever loads it turns it round. Formats of one value a block only
 };
 
 // What a group of layers caches.

@@ -5,10 +5,10 @@
 
 namespace kl {
 
-extern const Family kLlamaFamily, kQwen2Family, kQwen3Family, kGemma3Family;
+extern const Family kLlamaFamily, kQwen2Family, kQwen3Family, kQwen2VlFamily, kGemma3Family;
 
 std::span<const Family* const> families() {
-  static constexpr const Family* kFamilies[] = {&kLlamaFamily, &kQwen2Family, &kQwen3Family, &kGemma3Family};
+  static constexpr const Family* kFamilies[] = {&kLlamaFamily, &kQwen2Family, &kQwen3Family, &kQwen2VlFamily, &kGemma3Family};
   return kFamilies;
 }
 
@@ -132,12 +132,12 @@ Result<Model> read_model(const Metadata& metadata, const TensorLookup& find) {
   return model;
 }
 
-Result<Program> describe(const Model& model, const TensorLookup& find, bool greedy) {
+Result<Program> describe(const Model& model, const TensorLookup& find, bool greedy, bool features) {
   const Spec& s = model.spec;
   Builder b;
   for (const KvGroupSpec& g : s.kv_groups) b.program.kv_groups.push_back({g.heads, g.head_size, g.window, g.layers});
   KL_ASSIGN(const ModelWeights w, model_weights(b, s, find));
-  Value x = b.gather_rows(w.embedding, s.embedding_scale);  // x [T M]
+  Value x = b.gather_rows(w.embedding, s.embedding_scale, RowIndex::token, features);  // x [T M]
   for (uint32_t l = 0; l < s.layers; ++l) {
     KL_ASSIGN(const LayerWeights layer, layer_weights(b, s, model.family->tensors, l, find));
     b.cut();

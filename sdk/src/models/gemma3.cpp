@@ -32,6 +32,7 @@ static constexpr TensorRow kTensors[] = {
 static Status read(const Metadata& m, const TensorLookup&, Spec& s) {
   constexpr uint32_t kPattern = 6, kLayersOf27B = 62;
   s.activation = Activation::gelu_tanh;
+  s.bidirectional_images = true;
   s.embedding_scale = std::sqrt(static_cast<float>(s.width));
   if (s.layers == kLayersOf27B) s.attention_scale = 1.0f / std::sqrt(static_cast<float>(s.width) / static_cast<float>(s.heads));
 

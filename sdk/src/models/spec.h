@@ -26,7 +26,7 @@ struct KvGroupSpec {
 };
 
 struct Spec {
-  std::string architecture;  // "llama", "qwen2", "qwen3", "gemma3"
+  std::string architecture;  // "llama", "qwen2", "qwen3", "qwen2vl", "gemma3"
   uint32_t layers = 0;
   uint32_t width = 0;            // M
   uint32_t ffn = 0;              // F
@@ -40,10 +40,13 @@ struct Spec {
   float embedding_scale = 1;
   Activation activation = Activation::silu;
   bool qkv_bias = false;
-  bool head_norm = false;        // RMS norm of each q and k head
-  bool sandwich_norm = false;    // norms after attention and after the feed-forward as well
-  bool tied_head = false;        // the head is the embedding
-  bool rope_factors = false;     // rope_freqs.weight divides the frequencies
+  bool head_norm = false;      // RMS norm of each q and k head
+  bool sandwich_norm = false;  // norms after attention and after the feed-forward as well
+  bool tied_head = false;      // the head is the embedding
+  bool rope_factors = false;   // rope_freqs.weight divides the frequencies
+  // Images in the prompt: what the decoder wants of them. Both are facts of the decoder's family, whatever the projector.
+  bool bidirectional_images = false;  // an image's rows attend to each other both ways, in sliding layers too
+  bool grid_positions = false;   // M-RoPE: an image's row (y, x) at p has positions (p, p + y, p + x), what follows starts at p + max(h, w)
   std::vector<LayerSpec> layer;  // [layers]
   std::vector<KvGroupSpec> kv_groups;
 };

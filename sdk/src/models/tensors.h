@@ -4,6 +4,7 @@
 #include <functional>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "core/status.h"
@@ -12,6 +13,8 @@
 
 namespace kl {
 
+class Gguf;
+
 // A tensor as its file has it: dims[0] is the contiguous dimension.
 struct SourceTensor {
   Format format = Format::f32;
@@ -19,6 +22,8 @@ struct SourceTensor {
   std::array<uint64_t, 4> dims = {1, 1, 1, 1};
 };
 using TensorLookup = std::function<std::optional<SourceTensor>(std::string_view name)>;
+// Looks tensors up in a file, which must outlive it.
+TensorLookup lookup_in(const Gguf& file);
 
 // The weights of one decoder layer, over all families; a family's table fills those it has.
 struct LayerWeights {
@@ -52,6 +57,24 @@ struct TensorRow {
 };
 
 uint64_t size_of(Dim dim, const Spec& spec);
+
+// How a file stores a matrix [n k].
+enum class Stored : uint8_t {
+  plain,      // dims = {k, n}
+  kernel,     // a convolution's kernel of rank 4 whose first three dimensions multiply to k: {x, y, channels, n}
+  transposed  // dims = {n, k}
+};
+struct TensorWant {
+  std::string name;
+  uint64_t n = 1, k = 1;
+  bool optional = false;
+  Stored stored = Stored::plain;
+};
+// Adds one tensor to the builder; an absent optional one is an invalid id. Errors: missing tensor, wrong shape (named with what was expected and what
+// came), a kernel or transposed matrix in a format of blocks.
+Result<WeightId> add_tensor(Builder& b, const TensorWant& want, const TensorLookup& find);
+// `pattern` with the layer's number in place of "{}".
+std::string layer_name(const char* pattern, uint32_t layer);
 
 // Adds the tensors of one layer to the builder. Errors: missing tensor, wrong shape (named with what was expected and what came).
 Result<LayerWeights> layer_weights(Builder& b, const Spec& spec, std::span<const TensorRow> table, uint32_t layer,

@@ -1,5 +1,5 @@
-// An encoded picture: the rows that a decoder's gather takes where a token would be, and what is needed to place them in a prompt. Immutable once made;
-// shared by sessions, jobs and the feature cache.
+// An encoded picture: the rows that a decoder's gather takes where a token would be, and what is needed to place them in a prompt.
+// Immutable once made; shared by sessions, jobs and the feature cache.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -34,5 +34,9 @@ struct Features {
   uint32_t picture_width = 0, picture_height = 0;  // of the picture, upright
   uint64_t bytes() const { return values.size() * sizeof(float) + places.size() * sizeof(places[0]); }
 };
+
+// What every user of Features may rely on: rows * width values; blocks of at least one row that add up to `rows` and fit their grids; one
+// place per row, inside its grid, or none, which means that the grids are whole and in order. Error corrupt: says what contradicts what.
+Status check_features(const Features& features);
 
 }  // namespace kl

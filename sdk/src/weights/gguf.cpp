@@ -110,6 +110,13 @@ class GgufModel final : public Gguf {
     });
     return identity_;
   }
+  std::string header_digest() const override {
+    std::string digest;
+    for (const Part& part : parts_) {
+      digest += format("%s%s-%zu", digest.empty() ? "" : "+", part.header_hash.hex().c_str(), part.source->bytes().size());
+    }
+    return digest;
+  }
 
  private:
   explicit GgufModel(std::vector<Part> parts) : parts_(std::move(parts)) {}

@@ -119,6 +119,8 @@ class Gguf {
   // Identity for cache keys: header bytes, file sizes and modification times of all parts. A buffer has no time, so all of it counts:
   // the first call reads it once.
   virtual std::string identity() const = 0;
+  // The header alone: hash of its bytes (metadata and tensor table) and size of the file, of all parts. The same for a copy of the file.
+  virtual std::string header_digest() const = 0;
   // Path for messages ("model.gguf", "<memory>", "<descriptor>").
   virtual const std::string& name() const = 0;
 };

@@ -1,4 +1,4 @@
-// Where every weight of a model lies: "canonical" ones in the mapped file, packed ones in one block, filled tensor by tensor from the file or mapped
+// Where every weight of a model lies: "canonical" ones in the mapped file, packed ones and those that the file has transposed in one block, filled tensor by tensor from the file or mapped
 // from a pack cache. Peak residency while packing: what is packed so far + the tensor at hand (its source pages are released behind it).
 // Immutable after load; the addresses stay valid as long as the store lives.
 #pragma once
@@ -25,6 +25,8 @@ class WeightStore {
  public:
   // The bytes of the packed block, known from shapes alone. Errors: sizes that overflow.
   static Result<uint64_t> packed_bytes(const Program& program, std::span<const WeightUse> uses, const Device& device);
+  // The bytes that stay in the file.
+  static uint64_t mapped_bytes(const Program& program, std::span<const WeightUse> uses, const Device& device);
   // The largest source tensor that has to be packed, bytes.
   static uint64_t largest_source(const Program& program, std::span<const WeightUse> uses);
 

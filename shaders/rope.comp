@@ -29,10 +29,12 @@ void main() {
     y[i + 1u] = x[i + 1u];
     return;
   }
-  uint p = step_word[positions_at + 3u * t + component[pair]];
+  int position = int(step_word[positions_at + 3u * t + component[pair]]);
+  uint p = uint(abs(position));
   vec2 angle = turn[(p & 255u) * pairs + pair];
   if (p > 255u) angle = both(angle, turn[(256u + ((p >> 8) & 255u)) * pairs + pair]);
   if (p > 65535u) angle = both(angle, turn[(512u + ((p >> 16) & 255u)) * pairs + pair]);
+  if (position < 0) angle.y = -angle.y;
   uint i = row + (neighbours != 0u ? 2u * pair : pair), j = row + (neighbours != 0u ? 2u * pair + 1u : pair + pairs);
   float a = x[i], b = x[j];
   y[i] = a * angle.x - b * angle.y;

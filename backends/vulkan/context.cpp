@@ -1,6 +1,7 @@
 #include "vulkan/context.h"
 
 #include <algorithm>
+#include <new>
 
 namespace kl::vulkan {
 namespace {
@@ -54,6 +55,7 @@ Status Context::start() {
 }
 
 Context::~Context() {
+  if (abandoned_) (void)new (std::nothrow) std::shared_ptr<Instance>(instance_);  // the driver may still be at work: it stays, for good
   if (device_ == VK_NULL_HANDLE || abandoned_) return;
   for (const Slot& slot : slots_) {
     if (slot.fence != VK_NULL_HANDLE) vk_.vkDestroyFence(device_, slot.fence, nullptr);

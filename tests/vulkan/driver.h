@@ -2,6 +2,7 @@
 #pragma once
 #include <gtest/gtest.h>
 
+#include <cstdio>
 #include <cstdlib>
 #include <memory>
 
@@ -9,23 +10,37 @@
 
 namespace kl::vulkan {
 
-// Null without a driver: the test says so and is skipped. With hide_memory, a second one that treats the host like a discrete GPU's.
-inline Device* device_under_test(bool hide_memory = false) {
-  static std::unique_ptr<Device> held[2];
-  static bool tried[2] = {false, false};
-  if (!tried[hide_memory ? 1 : 0]) {
-    tried[hide_memory ? 1 : 0] = true;
-    auto opened = open_vulkan({.device = 0, .cache_dir = {}, .hide_memory = hide_memory});
+// Closed before the process ends its drivers.
+class DeviceUnderTest final : public testing::Environment {
+ public:
+  explicit DeviceUnderTest(bool hide_memory) : hide_memory_(hide_memory) {}
+  void TearDown() override { device_.reset(); }
+
+  // Null without a driver.
+  Device* get() {
+    if (tried_) return device_.get();
+    tried_ = true;
+    auto opened = open_vulkan({.device = 0, .cache_dir = {}, .hide_memory = hide_memory_});
     if (opened.ok()) {
-      held[hide_memory ? 1 : 0] = std::move(*opened);
-    } else {
-      EXPECT_EQ(opened.status().code(), Code::not_found) << opened.status().message();
-      std::printf("no Vulkan device: %s\n", opened.status().message().c_str());
-      // A stage that brought a driver wants it used.
-      EXPECT_EQ(std::getenv("KL_TEST_NEEDS_VULKAN"), nullptr) << "a Vulkan driver was expected";
+      device_ = std::move(*opened);
+      return device_.get();
     }
+    EXPECT_EQ(opened.status().code(), Code::not_found) << opened.status().message();
+    EXPECT_EQ(std::getenv("KL_TEST_NEEDS_VULKAN"), nullptr) << "a stage that brings a driver wants it used";
+    std::printf("no Vulkan device: %s\n", opened.status().message().c_str());
+    return nullptr;
   }
-  return held[hide_memory ? 1 : 0].get();
+
+ private:
+  bool hide_memory_, tried_ = false;
+  std::unique_ptr<Device> device_;
+};
+
+// hide_memory: a second one whose memory the host cannot address, as on a discrete GPU.
+inline Device* device_under_test(bool hide_memory = false) {
+  static auto* const plain = static_cast<DeviceUnderTest*>(testing::AddGlobalTestEnvironment(new DeviceUnderTest(false)));
+  static auto* const hidden = static_cast<DeviceUnderTest*>(testing::AddGlobalTestEnvironment(new DeviceUnderTest(true)));
+  return (hide_memory ? hidden : plain)->get();
 }
 
 #define KL_VULKAN_OR_SKIP(name, ...)                                   \

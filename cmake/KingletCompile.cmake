@@ -16,6 +16,9 @@ if(KINGLET_SANITIZE)
   target_compile_options(kinglet_warnings INTERFACE -fsanitize=${KINGLET_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_link_options(kinglet_warnings INTERFACE -fsanitize=${KINGLET_SANITIZE})
 endif()
+if(KINGLET_FUZZ)
+  target_compile_options(kinglet_warnings INTERFACE -fsanitize=fuzzer-no-link)
+endif()
 
 # For the library and its tests, which also see its own headers.
 add_library(kinglet_options INTERFACE)

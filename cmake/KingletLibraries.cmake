@@ -7,6 +7,7 @@ pkg_check_modules(SODIUM REQUIRED IMPORTED_TARGET GLOBAL libsodium)      # BLAKE
 if(KINGLET_VISION)
   pkg_check_modules(JPEG REQUIRED IMPORTED_TARGET GLOBAL libjpeg)            # libjpeg-turbo
   pkg_check_modules(PNG REQUIRED IMPORTED_TARGET GLOBAL libpng)
+  pkg_check_modules(ZLIB REQUIRED IMPORTED_TARGET GLOBAL zlib)               # libpng's; named for those who link static archives
   pkg_check_modules(WEBP REQUIRED IMPORTED_TARGET GLOBAL libwebp)
   pkg_check_modules(WEBPDEMUX REQUIRED IMPORTED_TARGET GLOBAL libwebpdemux)  # WebP's container: EXIF, first frame of an animation
   pkg_check_modules(EXIF REQUIRED IMPORTED_TARGET GLOBAL libexif)            # orientation

@@ -16,7 +16,7 @@ target_include_directories(kinglet PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR
 # What is linked, as pairs TARGET:MODULE of pkg-config; the installed package files name the same.
 set(KINGLET_PKG_CONFIG PCRE2:libpcre2-8 UTF8PROC:libutf8proc XXHASH:libxxhash SODIUM:libsodium)
 if(KINGLET_VISION)
-  list(APPEND KINGLET_PKG_CONFIG JPEG:libjpeg PNG:libpng WEBP:libwebp WEBPDEMUX:libwebpdemux EXIF:libexif)
+  list(APPEND KINGLET_PKG_CONFIG JPEG:libjpeg PNG:libpng ZLIB:zlib WEBPDEMUX:libwebpdemux WEBP:libwebp EXIF:libexif)
 endif()
 target_link_libraries(kinglet PRIVATE Threads::Threads ${CMAKE_DL_LIBS})
 set(KINGLET_PC_MODULES "")

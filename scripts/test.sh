@@ -164,7 +164,7 @@ format_check() {
 }
 
 say "tier $tier on $(uname -m), $(jobs) cores"
-require "${packages_build[@]}" "${packages_test[@]}"
+require "${packages_build[@]}" "${packages_test[@]}" "${packages_window[@]}"
 [ "$tier" = fast ] || require "${packages_ci[@]}" "${packages_vulkan[@]}"
 nvidia-smi -L >/dev/null 2>&1 || say "no NVIDIA GPU here: tests that need one are skipped"
 

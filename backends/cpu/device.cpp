@@ -17,6 +17,23 @@ namespace {
 
 constexpr uint32_t kMaxThreads = 256;
 
+// Panels are independent: the team packs them side by side.
+class PackJob final : public TeamJob {
+ public:
+  explicit PackJob(const PackRequest& request) : request_(request) {}
+  uint32_t phases() const override { return 1; }
+  uint32_t tasks(uint32_t) override { return static_cast<uint32_t>(panel_count(request_.weight.n)); }
+  void run(uint32_t, uint32_t panel, uint32_t) override {
+    const WeightInfo& w = request_.weight;
+    const size_t first = panel * kPanelOutputs;
+    pack_panel(w.format, request_.canonical.data() + first * row_bytes(w.format, w.k), std::min(kPanelOutputs, w.n - first), w.k,
+               request_.out.data() + panel * panel_bytes(w.format, w.k));
+  }
+
+ private:
+  const PackRequest& request_;
+};
+
 class CpuDevice final : public Device {
  public:
   CpuDevice(const CpuOptions& options, Isa isa, std::unique_ptr<ThreadTeam> team)
@@ -73,23 +90,8 @@ class CpuDevice final : public Device {
     }
     if (r.layout != layout_name(r.weight.format))
       return error(Code::internal, "layout %s is not one of format %s", r.layout.c_str(), kl::name(r.weight.format));
-    // Panels are independent: the team packs them side by side.
-    struct Job {
-      const PackRequest& request;
-      std::atomic<size_t> next{0};
-    } job{r, {}};
-    team_->run(
-        [](void* context, uint32_t) {
-          Job& j = *static_cast<Job*>(context);
-          const WeightInfo& w = j.request.weight;
-          const size_t row = row_bytes(w.format, w.k), bytes = panel_bytes(w.format, w.k), panels = panel_count(w.n);
-          for (size_t p = j.next.fetch_add(1, std::memory_order_relaxed); p < panels; p = j.next.fetch_add(1, std::memory_order_relaxed)) {
-            const size_t first = p * kPanelOutputs;
-            pack_panel(w.format, j.request.canonical.data() + first * row, std::min(kPanelOutputs, w.n - first), w.k,
-                       j.request.out.data() + p * bytes);
-          }
-        },
-        &job);
+    PackJob job(r);
+    team_->run(job);
     return {};
   }
 

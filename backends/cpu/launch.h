@@ -53,14 +53,13 @@ struct Launch {
   Run run = nullptr;
   Tasks tasks = nullptr;
   std::shared_ptr<const void> args;
-  bool barrier = true;  // earlier launches must be complete
 };
 
 // A launch over a typed argument block: run(const Args&, step, task, thread), tasks(const Args&, step).
 template <class Args, void (*run)(const Args&, const StepState&, uint32_t, uint32_t), uint32_t (*tasks)(const Args&, const StepState&)>
 Launch make_launch(std::shared_ptr<const Args> args) {
   return {[](const void* a, const StepState& s, uint32_t task, uint32_t thread) { run(*static_cast<const Args*>(a), s, task, thread); },
-          [](const void* a, const StepState& s) { return tasks(*static_cast<const Args*>(a), s); }, std::move(args), true};
+          [](const void* a, const StepState& s) { return tasks(*static_cast<const Args*>(a), s); }, std::move(args)};
 }
 
 }  // namespace kl::cpu

@@ -132,32 +132,23 @@ void CpuRecording::prepare_step() {
 void CpuRecording::run(ThreadTeam& team, uint32_t first, uint32_t last) {
   if (first >= last || last > segments()) return;
   if (first == 0) prepare_step();
-  begin_ = first == 0 ? 0 : segment_end_[first - 1];
-  end_ = segment_end_[last - 1];
-  for (uint32_t at = begin_; at < end_; ++at) next_task_[at].store(0, std::memory_order_relaxed);
-  struct Job {
-    CpuRecording* recording;
-    ThreadTeam* team;
-  } job{this, &team};
-  team.run([](void* context,
-              uint32_t thread) { static_cast<Job*>(context)->recording->run_launches(*static_cast<Job*>(context)->team, thread); },
-           &job);
+  first_phase_ = first == 0 ? 0 : segment_end_[first - 1];
+  phase_count_ = segment_end_[last - 1] - first_phase_;
+  team.run(*this);
 }
 
-void CpuRecording::run_launches(ThreadTeam& team, uint32_t thread) {
-  for (uint32_t at = begin_; at < end_; ++at) {
-    const Launch& launch = launches_[at];
-    if (launch.barrier && at != begin_) team.barrier();
-    const uint32_t tasks = launch.tasks(launch.args.get(), state_);
-    if (tasks <= state_.threads) {  // one each: no claiming
-      if (thread < tasks) launch.run(launch.args.get(), state_, thread, thread);
-      continue;
-    }
-    for (uint32_t task = next_task_[at].fetch_add(1, std::memory_order_relaxed); task < tasks;
-         task = next_task_[at].fetch_add(1, std::memory_order_relaxed)) {
-      launch.run(launch.args.get(), state_, task, thread);
-    }
+uint32_t CpuRecording::tasks(uint32_t phase) {
+  uint32_t sum = 0;
+  for (uint32_t at = phase_begin_[first_phase_ + phase]; at < phase_begin_[first_phase_ + phase + 1]; ++at) {
+    sum += task_count_[at] = launches_[at].tasks(launches_[at].args.get(), state_);
   }
+  return sum;
+}
+
+void CpuRecording::run(uint32_t phase, uint32_t task, uint32_t thread) {
+  uint32_t at = phase_begin_[first_phase_ + phase];
+  for (; task >= task_count_[at]; ++at) task -= task_count_[at];
+  launches_[at].run(launches_[at].args.get(), state_, task, thread);
 }
 
 Result<std::unique_ptr<Recording>> record_plan(const Plan& plan, const Bindings& bindings, std::span<const CpuKernel> table,
@@ -166,6 +157,7 @@ Result<std::unique_ptr<Recording>> record_plan(const Plan& plan, const Bindings&
   StepState& state = recording->state_;
   state.params = StepParams(bindings.step_params->host(), plan.config.limits);
   state.threads = threads;
+  recording->phase_begin_.push_back(0);
   state.pool = plan.program.pool;
   if (bindings.features != nullptr) state.features = reinterpret_cast<const float*>(bindings.features->host());
   if (bindings.pixels != nullptr) state.pixels = bindings.pixels->host();
@@ -183,16 +175,19 @@ Result<std::unique_ptr<Recording>> record_plan(const Plan& plan, const Bindings&
                      planned.support.stages.size(), made);
       }
       for (size_t stage = 0; stage < made; ++stage) {
-        recording->launches_[before + stage].barrier = stage == 0 ? planned.barrier || at == 0 : planned.support.stages[stage].barrier;
+        const bool first = stage == 0 && at == segment.first;  // segments may be submitted one by one; launch 0 makes what all others read
+        const bool waits = stage == 0 ? planned.barrier : planned.support.stages[stage].barrier;
+        if (first || waits) recording->phase_begin_.push_back(static_cast<uint32_t>(before + stage));
       }
     }
-    recording->segment_end_.push_back(static_cast<uint32_t>(recording->launches_.size()));
+    recording->segment_end_.push_back(static_cast<uint32_t>(recording->phase_begin_.size()));
   }
+  recording->phase_begin_.push_back(static_cast<uint32_t>(recording->launches_.size()));
+  recording->task_count_.resize(recording->launches_.size());
   if (state.scratch_stride > 0) {
     KL_ASSIGN(recording->scratch_, allocate_host(state.scratch_stride * threads));
     state.scratch = recording->scratch_->host();
   }
-  recording->next_task_ = std::make_unique<std::atomic<uint32_t>[]>(recording->launches_.size());
   return std::unique_ptr<Recording>(std::move(recording));
 }
 

@@ -1,10 +1,13 @@
 #include "cpu/thread_team.h"
 
+#include <algorithm>
 #include <system_error>
 
 #if defined(__x86_64__) || defined(__i386__)
 #include <immintrin.h>
 #endif
+
+#include "cpu/machine.h"
 
 namespace kl::cpu {
 namespace {
@@ -33,10 +36,12 @@ void await_change(const std::atomic<uint32_t>& word, uint32_t old) {
 
 Result<std::unique_ptr<ThreadTeam>> ThreadTeam::create(uint32_t threads) {
   std::unique_ptr<ThreadTeam> team(new ThreadTeam(threads == 0 ? 1 : threads));
+  // Threads beyond the processors would only take them from each other. They still count where work is cut into tasks.
+  const uint32_t running = std::min(team->threads_, usable_cores());
   try {
-    for (uint32_t t = 1; t < team->threads_; ++t) team->workers_.emplace_back([raw = team.get(), t] { raw->worker(t); });
+    for (uint32_t t = 1; t < running; ++t) team->workers_.emplace_back([raw = team.get(), t] { raw->worker(t); });
   } catch (const std::system_error& refused) {
-    return error(Code::out_of_memory, "the system gave %zu of the %u worker threads asked for (%s)", team->workers_.size(), threads - 1,
+    return error(Code::out_of_memory, "the system gave %zu of the %u worker threads asked for (%s)", team->workers_.size(), running - 1,
                  refused.what());
   }
   return team;
@@ -44,41 +49,82 @@ Result<std::unique_ptr<ThreadTeam>> ThreadTeam::create(uint32_t threads) {
 
 ThreadTeam::~ThreadTeam() {
   stop_.store(true, std::memory_order_relaxed);
-  job_.fetch_add(1, std::memory_order_release);
-  job_.notify_all();
+  changes_.fetch_add(1, std::memory_order_release);
+  changes_.notify_all();
   for (std::thread& each : workers_) each.join();
 }
 
-void ThreadTeam::worker(uint32_t thread) {
-  uint32_t seen = 0;
+// Opens the first phase from `phase` on that is worth sharing, having run those of a single task here, or closes the job.
+// Returns whether task 0 of the opened phase is the caller's. Called by the only thread that works on the job.
+bool ThreadTeam::open_next(uint32_t phase, uint32_t thread) {
+  uint32_t tasks = 0;
+  const uint32_t phases = job_->phases();
+  for (; phase < phases; ++phase) {
+    tasks = job_->tasks(phase);
+    if (tasks > 1) break;
+    if (tasks == 1) job_->run(phase, 0, thread);
+  }
+  const bool open = phase < phases;
+  phase_ = phase;
+  done_.store(0, std::memory_order_relaxed);
+  limit_.store(open ? tasks : 0, std::memory_order_relaxed);
+  const uint32_t serial = ticket(ticket_.load(std::memory_order_relaxed)).serial + 1;
+  ticket_.store(word({serial, open ? 1 : kClosed}), std::memory_order_release);
+  // After a close the next job may be on its way already: only what any thread may touch at any time comes after.
+  changes_.fetch_add(1, std::memory_order_release);
+  changes_.notify_all();
+  return open;
+}
+
+// Runs `task` of the open phase, and what else is free in it and in those this thread opens.
+void ThreadTeam::work(uint32_t task, uint32_t thread) {
   while (true) {
-    await_change(job_, seen);
-    seen = job_.load(std::memory_order_acquire);
-    if (stop_.load(std::memory_order_relaxed)) return;
-    work_(context_, thread);
-    barrier();
+    const uint32_t tasks = limit_.load(std::memory_order_relaxed);
+    job_->run(phase_, task, thread);
+    if (done_.fetch_add(1, std::memory_order_acq_rel) + 1 == tasks) {
+      if (!open_next(phase_ + 1, thread)) return;
+      task = 0;
+    } else if (!take(task)) {
+      return;
+    }
   }
 }
 
-void ThreadTeam::run(Work work, void* context) {
-  if (threads_ == 1) return work(context, 0);
-  work_ = work;
-  context_ = context;
-  job_.fetch_add(1, std::memory_order_release);
-  job_.notify_all();
-  work(context, 0);
-  barrier();
+// Takes a free task of the open phase. A phase that ends meanwhile changes the ticket, so the exchange fails.
+bool ThreadTeam::take(uint32_t& task) {
+  uint64_t seen = ticket_.load(std::memory_order_acquire);
+  while (true) {
+    const uint32_t next = ticket(seen).next;
+    if (next == kClosed || next >= limit_.load(std::memory_order_relaxed)) return false;
+    if (ticket_.compare_exchange_weak(seen, seen + 1, std::memory_order_acquire)) {
+      task = next;
+      return true;
+    }
+  }
 }
 
-void ThreadTeam::barrier() {
-  if (threads_ == 1) return;
-  const uint32_t phase = phase_.load(std::memory_order_acquire);
-  if (arrived_.fetch_add(1, std::memory_order_acq_rel) + 1 == threads_) {
-    arrived_.store(0, std::memory_order_relaxed);
-    phase_.fetch_add(1, std::memory_order_release);
-    phase_.notify_all();
-  } else {
-    await_change(phase_, phase);
+void ThreadTeam::worker(uint32_t thread) {
+  while (!stop_.load(std::memory_order_relaxed)) {
+    const uint32_t changes = changes_.load(std::memory_order_acquire);  // before looking for a task, so that no change is missed
+    if (uint32_t task = 0; take(task)) {
+      work(task, thread);
+    } else {
+      await_change(changes_, changes);
+    }
+  }
+}
+
+void ThreadTeam::run(TeamJob& job) {
+  job_ = &job;
+  if (open_next(0, 0)) work(0, 0);
+  while (true) {
+    const uint32_t changes = changes_.load(std::memory_order_acquire);
+    if (ticket(ticket_.load(std::memory_order_acquire)).next == kClosed) return;
+    if (uint32_t task = 0; take(task)) {
+      work(task, 0);
+    } else {
+      await_change(changes_, changes);
+    }
   }
 }
 

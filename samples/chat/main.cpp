@@ -9,7 +9,8 @@
 #include <kinglet/kinglet.hpp>
 #include <map>
 
-#include "terminal.h"
+#include "../common/app.h"
+#include "../common/terminal.h"
 
 namespace {
 
@@ -36,12 +37,6 @@ constexpr const char* kHelp =
 int report(const kinglet::Error& error) {
   std::fprintf(stderr, "kinglet-chat: error: %s\n", error.message.c_str());
   return 1;
-}
-
-std::string cache_dir() {
-  if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache != nullptr && *cache == '/') return std::string(cache) + "/kinglet";
-  if (const char* home = std::getenv("HOME"); home != nullptr && *home == '/') return std::string(home) + "/.cache/kinglet";
-  return {};
 }
 
 class Chat {
@@ -185,7 +180,7 @@ int run(const Options& options) {
 
 int main(int argc, char** argv) {
   Options options;
-  options.engine.cache_dir = cache_dir();
+  options.engine.cache_dir = app::cache_dir();
   options.session.system = "You are a helpful assistant.";
   options.engine.min_log_level = KL_LOG_WARNING;
   options.engine.log = [](void*, kl_log_level, const char* line) { std::fprintf(stderr, "kinglet-chat: %s\n", line); };

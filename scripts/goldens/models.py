@@ -173,7 +173,8 @@ def pieces(count):
         yield letters[index], -float(index), kinds.NORMAL
 
 
-def write_file(path, family_name, spec, model, file_format, tensors):
+def write_file(path, family_name, spec, model, file_format, tensors, vocabulary=None):
+    """`vocabulary`: (text, score, kind) per token instead of pieces()."""
     config = model.config
     writer = gguf.GGUFWriter(path, spec["arch"])
     writer.add_name(f"tiny random {family_name}")
@@ -203,7 +204,9 @@ def write_file(path, family_name, spec, model, file_format, tensors):
     # Files of plain Mistral do not say the window; this one does, which is what a reader can honour.
     if family_name in ("gemma3", "mistral"):
         writer.add_sliding_window(config.sliding_window)
-    texts, scores, kinds = zip(*pieces(config.vocab_size))
+    if "mrope_section" in rope:
+        writer.add_rope_dimension_sections(list(rope["mrope_section"]) + [0])
+    texts, scores, kinds = zip(*(vocabulary or pieces(config.vocab_size)))
     writer.add_tokenizer_model("llama")
     writer.add_token_list(list(texts))
     writer.add_token_scores(list(scores))

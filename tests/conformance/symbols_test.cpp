@@ -51,11 +51,17 @@ const std::set<std::string> kEndsTheProcess = {"abort", "exit",         "_exit",
 const std::set<std::string> kPrints = {"printf",       "vprintf",       "puts",      "putchar",   "perror",    "stdout",     "stderr",
                                        "__printf_chk", "__vprintf_chk", "_ZSt4cout", "_ZSt4cerr", "_ZSt4clog", "_ZSt5wcout", "psignal"};
 
+// libjpeg and libpng report errors by longjmp; these two files turn it into values, in functions without destructors.
+const std::set<std::string> kMayJump = {"decode_jpeg.cpp.o", "decode_png.cpp.o"};
+
+bool allowed(const Symbol& symbol) { return symbol.name.ends_with("longjmp") && kMayJump.contains(symbol.object); }
+
 void expect_none(const std::set<std::string>& forbidden) {
   const std::vector<Symbol> symbols = symbols_of_library();
   ASSERT_GT(symbols.size(), 100U) << "nm listed almost nothing of " << KL_LIBRARY_FILE;
   for (const Symbol& symbol : symbols) {
-    EXPECT_FALSE(symbol.kind == 'U' && forbidden.contains(symbol.name)) << symbol.object << " refers to " << symbol.name;
+    EXPECT_FALSE(symbol.kind == 'U' && forbidden.contains(symbol.name) && !allowed(symbol))
+        << symbol.object << " refers to " << symbol.name;
   }
 }
 

@@ -4,7 +4,7 @@
 #include <cstdlib>
 #include <new>
 
-#include "fake_runner.h"
+#include "fake_images.h"
 
 namespace {
 
@@ -108,14 +108,46 @@ Run live(kl_engine* engine) {
     generation = nullptr;
     return ok(e.kind == KL_EVENT_FAILED ? e.status : e.kind == KL_EVENT_FINISHED ? KL_OK : KL_OUT_OF_MEMORY);
   };
-  (void)(ok(kl_model_load(engine, model_path(), &model_options, &model)) && ok(kl_session_new(model, &session_options, &session)) &&
+  static const Picture pixels[2] = {picture(1), picture(2)};
+  kl_image* image = nullptr;
+  kl_image* twin = nullptr;
+  kl_image* reduced = nullptr;
+  kl_image_options fewer{};
+  fewer.size = sizeof fewer;
+  fewer.max_rows = 4;
+  kl_send_options with_images = send;
+  kl_image* images[2] = {};
+  with_images.images = images;
+  with_images.image_count = 2;
+  model_options.projector = model_path();
+  const kl_image_source sources[2] = {source_of(pixels[0]), source_of(pixels[1])};
+  const auto open_images = [&] {
+    const bool all = ok(kl_image_open(model, &sources[0], nullptr, &image)) && ok(kl_image_open(model, &sources[0], nullptr, &twin)) &&
+                     ok(kl_image_open(model, &sources[1], &fewer, &reduced));
+    images[0] = image;
+    images[1] = reduced;
+    return all;
+  };
+  const auto image_done = [&](kl_image* of) {
+    kl_image_info info{};
+    info.size = sizeof info;
+    kl_status status = KL_OUT_OF_MEMORY;
+    for (int i = 0; i < 3 && status != KL_OK; ++i) status = kl_image_wait(of, 60000, &info);
+    return ok(status) && ok(info.state == KL_IMAGE_READY ? KL_OK : info.status);
+  };
+  (void)(ok(kl_model_load(engine, model_path(), &model_options, &model)) && open_images() &&
+         ok(kl_session_new(model, &session_options, &session)) && ok(kl_session_send(session, "Look", &with_images, &generation)) &&
+         answer() && image_done(twin) && image_done(reduced) && ok(kl_engine_clear_feature_cache(engine)) &&
          ok(kl_session_send(session, "Hello", &send, &generation)) && answer() && ok(kl_session_fork(session, &fork)) &&
          ok(kl_session_send(fork, "More", &send, &generation)) && answer() && ok(kl_session_history(session, &history, nullptr)) &&
          ok(kl_session_restore(session, history)) && ok(kl_sequence_new(model, &sequence)) && [&] {
-           kl_evaluation e{sizeof(kl_evaluation), sequence, some, 40, logits, 2};
+           kl_evaluation e{sizeof(kl_evaluation), sequence, some, 40, logits, 2, nullptr, 0, 0};
            return ok(kl_evaluate(model, &e, 1, nullptr));
          }());
   kl_free(history);
+  EXPECT_EQ(kl_image_destroy(image), KL_OK);
+  EXPECT_EQ(kl_image_destroy(twin), KL_OK);
+  EXPECT_EQ(kl_image_destroy(reduced), KL_OK);
   EXPECT_EQ(kl_sequence_destroy(sequence), KL_OK);
   EXPECT_EQ(kl_session_destroy(fork), KL_OK);
   EXPECT_EQ(kl_session_destroy(session), KL_OK);

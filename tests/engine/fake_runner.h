@@ -1,7 +1,9 @@
 // A model runner without a model: rows are written to pages and read back through the block tables, and the logits are a function of what was read. Whatever the
 // scheduler does wrong with pages, copies, positions or tokens changes the tokens that come out. Failures and pauses are injected by a hook.
 #pragma once
+#include <array>
 #include <atomic>
+#include <bit>
 #include <cstring>
 #include <functional>
 #include <map>
@@ -29,19 +31,42 @@ inline int32_t best(uint64_t content) {
   for (uint32_t v = 1; v < kVocabulary; ++v) at = logit(content, v) > logit(content, at) ? v : at;
   return static_cast<int32_t>(at);
 }
-inline uint64_t content_of(const std::vector<int32_t>& tokens) {
+inline uint64_t content_of(const std::vector<uint64_t>& slots) {
   uint64_t hash = 1;
-  for (const int32_t t : tokens) hash = mix(hash, static_cast<uint64_t>(t));
+  for (const uint64_t s : slots) hash = mix(hash, s);
   return hash;
 }
-// The greedy continuation that any correct scheduling gives.
-inline std::vector<int32_t> continuation(std::vector<int32_t> tokens, size_t count) {
+inline uint64_t content_of(const std::vector<int32_t>& tokens) { return content_of(std::vector<uint64_t>(tokens.begin(), tokens.end())); }
+// The greedy continuation that any correct scheduling gives, of slots as slot_value makes them.
+inline std::vector<int32_t> continuation_of(std::vector<uint64_t> slots, size_t count) {
   std::vector<int32_t> out;
   for (size_t i = 0; i < count; ++i) {
-    out.push_back(best(content_of(tokens)));
-    tokens.push_back(out.back());
+    out.push_back(best(content_of(slots)));
+    slots.push_back(static_cast<uint64_t>(out.back()));
   }
   return out;
+}
+inline std::vector<int32_t> continuation(const std::vector<int32_t>& tokens, size_t count) {
+  return continuation_of({tokens.begin(), tokens.end()}, count);
+}
+
+inline constexpr uint32_t kWidth = 64;  // as stories260K
+
+// What a row leaves in the cache: a token itself; a feature row the hash of its values; besides, where they are not the usual ones, its position components
+// and what it sees both ways.
+inline uint64_t slot_value(int32_t token, const float* feature, uint32_t slot, std::array<int32_t, 3> position,
+                           std::array<uint32_t, 2> span) {
+  auto value = static_cast<uint64_t>(token);
+  if (feature) {
+    value = 77;
+    for (uint32_t i = 0; i < kWidth; ++i) value = mix(value, std::bit_cast<uint32_t>(feature[i]));
+  }
+  const auto plain = static_cast<int32_t>(slot);
+  if (position != std::array<int32_t, 3>{plain, plain, plain}) {
+    for (const int32_t p : position) value = mix(value, static_cast<uint64_t>(p));
+  }
+  if (span != std::array<uint32_t, 2>{slot, slot + 1}) value = mix(mix(value, span[0]), span[1]);
+  return value;
 }
 
 // Shared by the tests and the runner on the scheduler thread.
@@ -51,6 +76,20 @@ struct Control {
   std::atomic<uint64_t> steps = 0, rows = 0, largest_batch = 0, cancelled_asked = 0;
   std::atomic<int> runners = 0;
   std::atomic<int> segments = 1;  // how often a step asks whether it was cancelled
+  // Of models loaded from here on.
+  bool grid_positions = false, bidirectional = false;
+  uint32_t side = 8, merge = 2;  // of a tile; patches are 1 pixel
+  const char* placeholder = "<image>";
+  // Encoders.
+  std::function<Status()> before_segment;  // on the scheduler thread
+  std::atomic<uint64_t> tiles = 0, segments_run = 0;
+  std::atomic<uint32_t> tile_segments = 4;
+  std::atomic<int> encoders = 0;
+
+  void set_encode(std::function<Status()> hook) {
+    const std::lock_guard lock(mutex);
+    before_segment = std::move(hook);
+  }
 
   void set(std::function<Status(const StepBatch&)> hook) {
     const std::lock_guard lock(mutex);
@@ -63,6 +102,9 @@ class FakeRunner : public ModelRunner {
   FakeRunner(std::shared_ptr<Control> control, RunnerOptions options, KvCache cache)
       : control_(std::move(control)), options_(std::move(options)), cache_(std::move(cache)) {
     spec_.vocabulary = kVocabulary;
+    spec_.width = kWidth;
+    spec_.grid_positions = control_->grid_positions;
+    spec_.bidirectional_images = control_->bidirectional;
     memory_.weights = 1000;
     pages_.resize(cache_.pool(0).capacity());
     ++control_->runners;
@@ -92,15 +134,23 @@ class FakeRunner : public ModelRunner {
       if (s.first_position != cache_.length(s.cache))
         return error(Code::internal, "rows at position %u of a cache of %u", s.first_position, cache_.length(s.cache));
       const auto table = cache_.table(s.cache, 0);
+      const auto fits = [&](size_t n) { return n == 0 || n == s.tokens.size(); };
+      if (!fits(s.positions.size()) || !fits(s.spans.size()) || !fits(s.features.size()) || (!s.features.empty() && !options_.features))
+        return error(Code::internal, "row data of %zu, %zu and %zu rows", s.positions.size(), s.spans.size(), s.features.size());
       for (size_t i = 0; i < s.tokens.size(); ++i) {
-        const size_t position = s.first_position + i;
-        pages_[table[position / kKvPageTokens]][position % kKvPageTokens] = s.tokens[i];
+        const auto slot = static_cast<uint32_t>(s.first_position + i);
+        const auto plain = static_cast<int32_t>(slot);
+        const auto span = s.spans.empty() ? std::array<uint32_t, 2>{slot, slot + 1} : s.spans[i];
+        if (span[0] > slot || span[1] <= slot || span[1] > s.first_position + s.tokens.size())
+          return error(Code::internal, "slot %u sees %u to %u", slot, span[0], span[1]);
+        pages_[table[slot / kKvPageTokens]][slot % kKvPageTokens] =
+            slot_value(s.tokens[i], s.features.empty() ? nullptr : s.features[i], slot,
+                       s.positions.empty() ? std::array<int32_t, 3>{plain, plain, plain} : s.positions[i], span);
       }
       rows += s.tokens.size();
       for (size_t length = s.first_position + s.tokens.size() - s.outputs + 1; length <= s.first_position + s.tokens.size(); ++length) {
         uint64_t content = 1;
-        for (size_t p = 0; p < length; ++p)
-          content = mix(content, static_cast<uint64_t>(pages_[table[p / kKvPageTokens]][p % kKvPageTokens]));
+        for (size_t p = 0; p < length; ++p) content = mix(content, pages_[table[p / kKvPageTokens]][p % kKvPageTokens]);
         for (uint32_t v = 0; v < kVocabulary; ++v) logits_.push_back(logit(content, v));
         greedy_.push_back(best(content));
       }
@@ -122,9 +172,104 @@ class FakeRunner : public ModelRunner {
   KvCache cache_;
   Spec spec_;
   MemoryEstimate memory_;
-  std::vector<std::array<int32_t, kKvPageTokens>> pages_;
+  std::vector<std::array<uint64_t, kKvPageTokens>> pages_;
   std::vector<float> logits_;
   std::vector<int32_t> greedy_;
+};
+
+// Feature values: a function of the pixels of the row's patches.
+inline std::vector<float> fake_rows(const Picture& tile, uint32_t merge) {
+  const uint32_t columns = tile.width / merge;
+  std::vector<float> out;
+  for (uint32_t r = 0; r < columns * (tile.height / merge); ++r) {
+    uint64_t hash = 5;
+    for (uint32_t y = 0; y < merge; ++y) {
+      for (uint32_t x = 0; x < merge; ++x) {
+        for (uint32_t c = 0; c < 3; ++c)
+          hash = mix(hash, tile.rgb[3 * (size_t{r / columns * merge + y} * tile.width + r % columns * merge + x) + c]);
+      }
+    }
+    for (uint32_t i = 0; i < kWidth; ++i) out.push_back(static_cast<float>(mix(hash, i) % 1000) * 0.001f);
+  }
+  return out;
+}
+
+class FakeEncoder : public EncoderRunner {
+ public:
+  explicit FakeEncoder(std::shared_ptr<Control> control) : control_(std::move(control)) {
+    spec_.projector = "fake";
+    spec_.feature_width = kWidth;
+    spec_.merge = control_->merge;
+    spec_.text.placeholder = control_->placeholder;
+    spec_.text.before = "(";
+    spec_.text.after = ")";
+    spec_.text.bare_before = "[";
+    spec_.text.bare_after = "]";
+    preprocess_.image_size = control_->side;
+    preprocess_.patch = 1;
+    preprocess_.merge = control_->merge;
+    memory_.weights = 500;
+    ++control_->encoders;
+  }
+  ~FakeEncoder() override { --control_->encoders; }
+  const VisionSpec& spec() const override { return spec_; }
+  const PreprocessSpec& preprocess() const override { return preprocess_; }
+  const MemoryEstimate& memory() const override { return memory_; }
+  const std::string& identity() const override { return identity_; }
+  Result<FeatureBlock> block(uint32_t width, uint32_t height) const override {
+    const uint32_t h = height / spec_.merge, w = width / spec_.merge;
+    return FeatureBlock{h * w, h, w};
+  }
+  Status begin(const Picture& tile) override {
+    tile_ = tile;
+    done_ = 0;
+    taken_up_ = true;
+    return {};
+  }
+  uint32_t segments() const override { return taken_up_ ? control_->tile_segments.load() : 0; }
+  uint32_t segments_done() const override { return done_; }
+  Result<bool> advance(uint32_t max_segments, const std::function<bool()>& cancelled) override {
+    if (!taken_up_) return error(Code::invalid_argument, "no tile");
+    for (uint32_t i = 0; i < max_segments && done_ < segments(); ++i) {
+      std::function<Status()> hook;
+      {
+        const std::lock_guard lock(control_->mutex);
+        hook = control_->before_segment;
+      }
+      Status status = hook ? hook() : Status();
+      if (status.ok() && cancelled && cancelled()) status = Status(Code::cancelled, {});
+      if (!status.ok()) {
+        drop();
+        return status;
+      }
+      ++done_;
+      ++control_->segments_run;
+    }
+    return done_ == segments();
+  }
+  Status take(std::vector<float>& out) override {
+    if (!taken_up_ || done_ != segments()) return error(Code::invalid_argument, "no finished tile");
+    const auto rows = fake_rows(tile_, spec_.merge);
+    out.insert(out.end(), rows.begin(), rows.end());
+    ++control_->tiles;
+    drop();
+    return {};
+  }
+  void drop() override { taken_up_ = false; }
+  ModelRunner::Cost cost(uint32_t, uint32_t) const override { return {10, 10}; }
+  std::string program_text() const override { return "fake encoder"; }
+  std::string plan_text() const override { return "fake encoder"; }
+  std::string support_text() const override { return "fake encoder"; }
+
+ private:
+  std::shared_ptr<Control> control_;
+  VisionSpec spec_;
+  PreprocessSpec preprocess_;
+  MemoryEstimate memory_;
+  std::string identity_ = "fake encoder";
+  Picture tile_;
+  uint32_t done_ = 0;
+  bool taken_up_ = false;
 };
 
 class FakeDevice : public Device {
@@ -172,6 +317,17 @@ inline EngineParts parts(const std::shared_ptr<Control>& control) {
     KL_ASSIGN(KvCache cache, KvCache::create({{.layers = 1, .kv_heads = 1, .head_size = 8}}, std::span(&pages, 1), Hash128{}));
     return std::unique_ptr<ModelRunner>(std::make_unique<FakeRunner>(control, o, std::move(cache)));
   };
+  p.estimate_encoder = [](const Gguf&, Device&, const EncoderOptions&) -> Result<MemoryEstimate> {
+    MemoryEstimate e;
+    e.weights = 500;
+    return e;
+  };
+  p.load_encoder = [control](const std::shared_ptr<const Gguf>&, Device&, const EncoderOptions& o, const LoadProgress& progress,
+                             const LogSink&) -> Result<std::unique_ptr<EncoderRunner>> {
+    if (progress && !progress(1)) return error(Code::cancelled, "the load was cancelled");
+    if (o.memory_budget != 0 && o.memory_budget < 500) return error(Code::out_of_memory, "500 bytes are needed");
+    return std::unique_ptr<EncoderRunner>(std::make_unique<FakeEncoder>(control));
+  };
   p.measure = [](Device&, uint32_t threads) -> Result<Roofline> { return Roofline{1.0 * threads, 2.0 * threads, 3.0 * threads}; };
   return p;
 }
@@ -196,6 +352,11 @@ struct FakeEngine {
     kl_model* model = nullptr;
     (void)kl_model_load(handle, model_path(), &options, &model);
     return model;
+  }
+  // With an encoder.
+  kl_model* load_seeing(kl_model_options options = {}) const {
+    options.projector = model_path();  // any file does: the encoder is a fake
+    return load(options);
   }
   kl_session* session(kl_model* model, const char* system = nullptr) const {
     kl_session_options options{};

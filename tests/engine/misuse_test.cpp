@@ -6,7 +6,7 @@
 #include <cmath>
 #include <limits>
 
-#include "fake_runner.h"
+#include "fake_images.h"
 
 namespace kl::fake {
 namespace {
@@ -18,23 +18,32 @@ struct World {
     session = engine.session(model);
     generation = raw(session, some_ids(3, 1), 2);
     (void)kl_sequence_new(model, &sequence);
+    seeing = engine.load_seeing();
+    image = open_image(seeing, pixels);
     FakeEngine gone;
     dead_engine = gone.handle;
     dead_model = gone.load();
     dead_session = gone.session(dead_model);
     dead_generation = raw(dead_session, some_ids(3, 1), 1);
     (void)kl_sequence_new(dead_model, &dead_sequence);
+    kl_model* dead_seeing = gone.load_seeing();
+    dead_image = open_image(dead_seeing, pixels);
+    (void)kl_image_destroy(dead_image);
+    (void)kl_model_destroy(dead_seeing);
     (void)kl_generation_destroy(dead_generation);
     (void)kl_sequence_destroy(dead_sequence);
     (void)kl_session_destroy(dead_session);
     (void)kl_model_destroy(dead_model);
   }
   ~World() {
+    (void)kl_image_destroy(image);
+    (void)kl_model_destroy(seeing);
     (void)kl_generation_destroy(generation);
     (void)kl_sequence_destroy(sequence);
     (void)kl_session_destroy(session);
     (void)kl_model_destroy(model);
   }
+  const Picture pixels = picture(1);
   FakeEngine engine;
   kl_model* model = nullptr;
   kl_session* session = nullptr;
@@ -45,6 +54,9 @@ struct World {
   kl_session* dead_session = nullptr;
   kl_generation* dead_generation = nullptr;
   kl_sequence* dead_sequence = nullptr;
+  kl_model* seeing = nullptr;
+  kl_image* image = nullptr;
+  kl_image* dead_image = nullptr;
 };
 
 template <class T>
@@ -101,8 +113,24 @@ TEST(Misuse, NoFunctionAcceptsAHandleThatIsNotItsOwn) {
   kl_session* session = nullptr;
   kl_generation* generation = nullptr;
   kl_sequence* sequence = nullptr;
+  kl_image* image = nullptr;
+  const kl_image_source image_source = source_of(w.pixels);
+  auto image_info = sized<kl_image_info>();
+  auto cache_stats = sized<kl_feature_cache_stats>();
+  float row = 0;
   const int32_t id = 5;
 
+  try_handles<kl_image>(w.image, w.dead_image, {w.engine.handle, w.model, w.session, w.generation, w.sequence},
+                        Calls<kl_image>{{"info", [&](kl_image* h) { return kl_image_get_info(h, &image_info); }},
+                                        {"wait", [&](kl_image* h) { return kl_image_wait(h, 0, &image_info); }},
+                                        {"rows", [&](kl_image* h) { return kl_image_rows(h, &row, 1); }},
+                                        {"cancel", [](kl_image* h) { return kl_image_cancel(h); }},
+                                        {"send", [&](kl_image* h) {
+                                           auto o = sized<kl_send_options>();
+                                           o.images = &h;
+                                           o.image_count = 1;
+                                           return kl_session_send(w.session, "a", &o, &generation);
+                                         }}});
   try_handles<kl_engine>(
       w.engine.handle, w.dead_engine, {w.model, w.session, w.generation, w.sequence},
       Calls<kl_engine>{{"suspend", [](kl_engine* h) { return kl_engine_suspend(h); }},
@@ -110,6 +138,8 @@ TEST(Misuse, NoFunctionAcceptsAHandleThatIsNotItsOwn) {
                        {"device", [&](kl_engine* h) { return kl_engine_device(h, &device); }},
                        {"measure", [&](kl_engine* h) { return kl_engine_measure(h, 0, &roof); }},
                        {"get_stats", [&](kl_engine* h) { return kl_engine_get_stats(h, &engine_stats); }},
+                       {"feature_cache_stats", [&](kl_engine* h) { return kl_engine_get_feature_cache_stats(h, &cache_stats); }},
+                       {"clear_feature_cache", [](kl_engine* h) { return kl_engine_clear_feature_cache(h); }},
                        {"trace", [&](kl_engine* h) { return kl_engine_trace(h, &text, nullptr); }},
                        {"estimate", [&](kl_engine* h) { return kl_model_estimate(h, &source, nullptr, &estimate); }},
                        {"load", [&](kl_engine* h) { return kl_model_load(h, model_path(), nullptr, &model); }},
@@ -124,9 +154,10 @@ TEST(Misuse, NoFunctionAcceptsAHandleThatIsNotItsOwn) {
                                         {"detokenize", [&](kl_model* h) { return kl_detokenize(h, &id, 1, &text, nullptr); }},
                                         {"render", [&](kl_model* h) { return kl_render(h, &render, &text, nullptr); }},
                                         {"session_new", [&](kl_model* h) { return kl_session_new(h, nullptr, &session); }},
+                                        {"image_open", [&](kl_model* h) { return kl_image_open(h, &image_source, nullptr, &image); }},
                                         {"sequence_new", [&](kl_model* h) { return kl_sequence_new(h, &sequence); }},
                                         {"evaluate", [&](kl_model* h) {
-                                           kl_evaluation e{sizeof(kl_evaluation), w.sequence, &id, 1, nullptr, 0};
+                                           kl_evaluation e{sizeof(kl_evaluation), w.sequence, &id, 1, nullptr, 0, nullptr, 0, 0};
                                            return kl_evaluate(h, &e, 1, nullptr);
                                          }}});
   try_handles<kl_session>(
@@ -150,7 +181,7 @@ TEST(Misuse, NoFunctionAcceptsAHandleThatIsNotItsOwn) {
                                               {"length", [&](kl_sequence* h) { return kl_sequence_length(h, &length); }},
                                               {"truncate", [](kl_sequence* h) { return kl_sequence_truncate(h, 0); }},
                                               {"evaluate", [&](kl_sequence* h) {
-                                                 kl_evaluation e{sizeof(kl_evaluation), h, &id, 1, nullptr, 0};
+                                                 kl_evaluation e{sizeof(kl_evaluation), h, &id, 1, nullptr, 0, nullptr, 0, 0};
                                                  return kl_evaluate(w.model, &e, 1, nullptr);
                                                }}});
   // Destroying: null is allowed, dead and foreign handles are not.
@@ -159,6 +190,9 @@ TEST(Misuse, NoFunctionAcceptsAHandleThatIsNotItsOwn) {
   EXPECT_EQ(kl_session_destroy(nullptr), KL_OK);
   EXPECT_EQ(kl_generation_destroy(nullptr), KL_OK);
   EXPECT_EQ(kl_sequence_destroy(nullptr), KL_OK);
+  EXPECT_EQ(kl_image_destroy(nullptr), KL_OK);
+  expect_invalid(kl_image_destroy(w.dead_image), "image_destroy");
+  expect_invalid(kl_image_destroy(reinterpret_cast<kl_image*>(w.model)), "image_destroy");
   for (void* handle : std::initializer_list<void*>{w.dead_engine, w.model, reinterpret_cast<void*>(16)}) {
     expect_invalid(kl_engine_destroy(static_cast<kl_engine*>(handle)), "engine_destroy");
     expect_invalid(kl_session_destroy(static_cast<kl_session*>(handle)), "session_destroy");
@@ -208,7 +242,7 @@ TEST(Misuse, NullPointersAndWrongSizesAreErrors) {
   const int32_t outside[] = {-1, 512, std::numeric_limits<int32_t>::max(), std::numeric_limits<int32_t>::min()};
   for (const int32_t bad : outside) {
     expect_invalid(kl_detokenize(w.model, &bad, 1, &text, nullptr), "detokenize");
-    kl_evaluation e{sizeof(kl_evaluation), w.sequence, &bad, 1, nullptr, 0};
+    kl_evaluation e{sizeof(kl_evaluation), w.sequence, &bad, 1, nullptr, 0, nullptr, 0, 0};
     expect_invalid(kl_evaluate(w.model, &e, 1, nullptr), "evaluate");
     auto p = sized<kl_prompt>();
     p.ids = &bad;
@@ -235,7 +269,8 @@ TEST(Misuse, NullPointersAndWrongSizesAreErrors) {
   expect_invalid(kl_sequence_new(w.model, nullptr), "sequence");
   expect_invalid(kl_sequence_length(w.sequence, nullptr), "length");
   expect_invalid(kl_evaluate(w.model, nullptr, 1, nullptr), "evaluate");
-  kl_evaluation two[2] = {{sizeof(kl_evaluation), w.sequence, &id, 1, nullptr, 0}, {sizeof(kl_evaluation), w.sequence, &id, 1, nullptr, 0}};
+  kl_evaluation two[2] = {{sizeof(kl_evaluation), w.sequence, &id, 1, nullptr, 0, nullptr, 0, 0},
+                          {sizeof(kl_evaluation), w.sequence, &id, 1, nullptr, 0, nullptr, 0, 0}};
   expect_invalid(kl_evaluate(w.model, two, 0, nullptr), "evaluate");
   expect_invalid(kl_evaluate(w.model, two, 2, nullptr), "evaluate");
   expect_invalid(kl_evaluate(w.model, two, std::numeric_limits<size_t>::max(), nullptr), "evaluate");
@@ -243,7 +278,7 @@ TEST(Misuse, NullPointersAndWrongSizesAreErrors) {
   expect_invalid(kl_evaluate(w.model, two, 1, nullptr), "evaluate");
   two[0].logit_rows = 2;
   expect_invalid(kl_evaluate(w.model, two, 1, nullptr), "evaluate");
-  two[0] = {sizeof(kl_evaluation), w.sequence, &id, 0, nullptr, 0};
+  two[0] = {sizeof(kl_evaluation), w.sequence, &id, 0, nullptr, 0, nullptr, 0, 0};
   expect_invalid(kl_evaluate(w.model, two, 1, nullptr), "evaluate");
   two[0].size = 0;
   expect_invalid(kl_evaluate(w.model, two, 1, nullptr), "evaluate");
@@ -255,6 +290,58 @@ TEST(Misuse, NullPointersAndWrongSizesAreErrors) {
     info.size = size;
     expect_invalid(kl_model_get_info(w.model, &info), "size");
   }
+}
+
+TEST(Misuse, APictureMustBeDescribedWhole) {
+  World w;
+  kl_image* image = nullptr;
+  const kl_image_source good = source_of(w.pixels);
+  const auto open = [&](const std::function<void(kl_image_source&)>& change, const kl_image_options* options = nullptr) {
+    kl_image_source source = good;
+    change(source);
+    expect_invalid(kl_image_open(w.seeing, &source, options, &image), "image_open");
+    EXPECT_EQ(image, nullptr);
+  };
+  expect_invalid(kl_image_open(w.seeing, nullptr, nullptr, &image), "image_open");
+  expect_invalid(kl_image_open(w.seeing, &good, nullptr, nullptr), "image_open");
+  open([](auto& s) { s.size = 0; });
+  open([](auto& s) { s.pixels = nullptr; });
+  open([](auto& s) { s.path = "x.png"; });
+  open([](auto& s) { s.data = &s; });
+  open([](auto& s) {
+    s.pixels = nullptr;
+    s.data = &s;
+  });
+  open([](auto& s) {
+    s.pixels = nullptr;
+    s.path = "";
+  });
+  open([](auto& s) { s.width = 0; });
+  open([](auto& s) { s.height = 0; });
+  open([](auto& s) { s.width = UINT32_MAX; });
+  open([](auto& s) { s.height = UINT32_MAX; });
+  open([](auto& s) { s.stride = 23; });
+  open([](auto& s) { s.stride = SIZE_MAX; });
+  open([](auto& s) { s.pixel_format = -1; });
+  open([](auto& s) { s.pixel_format = 5; });
+  auto options = sized<kl_image_options>();
+  for (const float bad : {-0.1f, 0.91f, std::nanf(""), std::numeric_limits<float>::infinity()}) {
+    options.prune = bad;
+    open([](auto&) {}, &options);
+  }
+  options.size = 1;
+  options.prune = 0;
+  open([](auto&) {}, &options);
+  expect_invalid(kl_image_get_info(w.image, nullptr), "info");
+  expect_invalid(kl_image_wait(w.image, 0, nullptr), "wait");
+  EXPECT_EQ(wait_for(w.image).state, KL_IMAGE_READY);
+  expect_invalid(kl_image_rows(w.image, nullptr, 1 << 20), "rows");
+  float row[4] = {};
+  expect_invalid(kl_image_rows(w.image, row, 4), "rows");
+  expect_invalid(kl_engine_get_feature_cache_stats(w.engine.handle, nullptr), "stats");
+  EXPECT_EQ(kl_image_destroy(w.image), KL_OK);
+  expect_invalid(kl_image_destroy(w.image), "destroyed twice");
+  w.image = nullptr;
 }
 
 TEST(Misuse, NumbersOutOfRangeAreErrors) {
@@ -287,7 +374,7 @@ TEST(Misuse, NumbersOutOfRangeAreErrors) {
   expect_invalid(send([&](auto& o, auto&) { o.stop_count = 1; }), "stop");
   stops[0] = "";
   expect_invalid(send([&](auto& o, auto&) { o.stop = stops, o.stop_count = 1; }), "stop");
-  EXPECT_EQ(send([&](auto& o, auto&) { o.image_count = 1; }), KL_UNSUPPORTED);
+  EXPECT_EQ(send([&](auto& o, auto&) { o.image_count = 1; }), KL_INVALID_ARGUMENT);
   const auto load = [&](auto change) {
     auto options = sized<kl_model_options>();
     change(options);

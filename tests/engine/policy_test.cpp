@@ -108,5 +108,108 @@ TEST(Policy, LimitsHoldAndNobodyStarves) {
   }
 }
 
+PolicyJob with_whole(uint32_t pending, std::span<const WholeRows> whole) { return {.model = 0, .pending = pending, .whole = whole}; }
+
+TEST(Policy, RowsThatMustStayWholeAreNeverCut) {
+  const std::vector<WholeRows> whole{{10, 30}, {50, 60}};
+  EXPECT_EQ(uncut_rows(whole, 9), 9u);
+  EXPECT_EQ(uncut_rows(whole, 10), 10u);
+  EXPECT_EQ(uncut_rows(whole, 29), 10u);
+  EXPECT_EQ(uncut_rows(whole, 30), 30u);
+  EXPECT_EQ(uncut_rows(whole, 55), 50u);
+  EXPECT_EQ(uncut_rows(std::vector<WholeRows>{{0, 20}}, 19), 0u);
+  std::mt19937 random(3);
+  const auto below = [&](uint32_t n) { return static_cast<uint32_t>(random() % n); };
+  struct Left {
+    uint32_t pending = 1;
+    bool decoding = false;
+    std::vector<WholeRows> whole{};
+  };
+  for (int trial = 0; trial < 2000; ++trial) {
+    const PolicyModel model{.max_rows = 32 + below(64), .max_outputs = 8, .max_sequences = 8};
+    std::vector<Left> left(1 + below(6));
+    for (Left& job : left) {
+      uint32_t at = below(3) == 0 ? 0 : below(40);
+      for (uint32_t n = below(3); n > 0; --n) {
+        job.whole.push_back({at, at + 1 + below(32)});
+        at = job.whole.back().end + below(20);
+      }
+      job.decoding = job.whole.empty() && below(2) == 0;
+      if (!job.decoding) job.pending = at + 1 + below(50);
+    }
+    // Every job comes to its end, and no step cuts or overflows.
+    int steps = 0;
+    for (; !left.empty() && steps < 1000; ++steps) {
+      std::vector<PolicyJob> jobs;
+      for (const Left& job : left) jobs.push_back({.model = 0, .pending = job.pending, .decoding = job.decoding, .whole = job.whole});
+      const StepChoice choice = choose_step(std::span(&model, 1), jobs, 0);
+      ASSERT_FALSE(choice.slices.empty());
+      ASSERT_LE(all_rows(choice), model.max_rows);
+      for (const StepSlice& slice : choice.slices) {
+        Left& job = left[slice.job];
+        ASSERT_GT(slice.rows, 0u);
+        ASSERT_LE(slice.rows, job.pending);
+        for (const WholeRows& w : job.whole) ASSERT_FALSE(w.first < slice.rows && slice.rows < w.end);
+        if (!job.decoding || steps > 20) job.pending -= slice.rows;
+        for (WholeRows& w : job.whole) w = {w.first - std::min(w.first, slice.rows), w.end - std::min(w.end, slice.rows)};
+        std::erase_if(job.whole, [](const WholeRows& w) { return w.end == 0; });
+      }
+      std::erase_if(left, [](const Left& job) { return job.pending == 0; });
+    }
+    ASSERT_TRUE(left.empty()) << "trial " << trial;
+  }
+}
+
+TEST(Policy, AnImageThatMustStayWholeGoesBesideDecodingAndMakesItWaitWhereItMust) {
+  const PolicyModel model{.max_rows = 256};
+  const std::vector<WholeRows> large{{0, 256}}, small{{0, 100}};
+  const auto beside = choose_step(std::span(&model, 1), std::vector{decoding(), with_whole(300, small)}, 0);
+  EXPECT_EQ(rows_of(beside, 0), 1u);
+  EXPECT_EQ(rows_of(beside, 1), 100u);  // more than the rows a prompt has beside decoding
+  const auto alone = choose_step(std::span(&model, 1), std::vector{decoding(), with_whole(300, large)}, 0);
+  EXPECT_EQ(rows_of(alone, 0), 0u);
+  EXPECT_EQ(rows_of(alone, 1), 256u);
+}
+
+// What text and encoding get of a long time with steps and slices of these lengths.
+double text_share(double step, double slice) {
+  EncodeDebt debt;
+  double text = 0, encode = 0;
+  while (text + encode < 1000) {
+    switch (choose_work(true, true, false, debt)) {
+      case Work::text:
+        text += step;
+        debt = after_text(debt, step);
+        break;
+      case Work::encode:
+        encode += slice;
+        debt = after_encode(debt, slice);
+        break;
+      case Work::nothing:
+        return -1;
+    }
+  }
+  return text / (text + encode);
+}
+
+TEST(Policy, EncodingLeavesTextItsShareWhateverTheLengthsOfStepsAndSlices) {
+  for (const double step : {0.0001, 0.003, 0.02, 0.5}) {
+    for (const double slice : {0.0002, 0.005, 0.05, 1.0}) {
+      EXPECT_GE(text_share(step, slice), kTextShare - 0.002) << step << " " << slice;
+    }
+  }
+  EXPECT_NEAR(text_share(0.003, 0.005), kTextShare, 0.01);  // and takes what is left
+}
+
+TEST(Policy, EncodingTakesAllWhereNothingElseCouldRunAndTextWhereNothingIsEncoded) {
+  const EncodeDebt deep{100};
+  EXPECT_EQ(choose_work(false, true, false, deep), Work::encode);
+  EXPECT_EQ(choose_work(true, false, false, deep), Work::text);
+  EXPECT_EQ(choose_work(false, false, false, deep), Work::nothing);
+  EXPECT_EQ(choose_work(true, true, false, deep), Work::text);
+  EXPECT_EQ(choose_work(true, true, true, deep), Work::encode);  // the app chose it
+  EXPECT_EQ(choose_work(true, true, false, {}), Work::encode);
+}
+
 }  // namespace
 }  // namespace kl

@@ -69,7 +69,8 @@ class BitsRig {
         others.push_back({cache.create_sequence(1024), 0, 1 + static_cast<uint32_t>(random_() % 100), {}});
       }
       for (Mate& mate : others) {  // some before the sequence, some behind it: the row index must not matter either
-        const auto wanted = static_cast<uint32_t>(1 + random_() % 40);
+        const auto wanted =
+            static_cast<uint32_t>(1 + random_() % std::min(40u, 4 * chunk));  // about the sequence's own share, not all of the step
         const uint32_t take = std::min({wanted, mate.end - mate.length, 512 - rows});
         if (take == 0) continue;
         mate.tokens.resize(take);

@@ -22,18 +22,25 @@ struct Golden {
   size_t vocabulary = 0;
 };
 
+// The values of a float32 array as numpy saves it.
+inline std::vector<float> read_npy(const std::string& path) {
+  std::ifstream npy(path, std::ios::binary);
+  const std::string bytes((std::istreambuf_iterator<char>(npy)), {});
+  EXPECT_GT(bytes.size(), 128u) << path;
+  if (bytes.size() <= 128) return {};
+  const size_t header = 10 + static_cast<uint8_t>(bytes[8]) + 256u * static_cast<uint8_t>(bytes[9]);  // numpy format 1.0: length at byte 8
+  std::vector<float> values((bytes.size() - header) / sizeof(float));
+  std::memcpy(values.data(), bytes.data() + header, values.size() * sizeof(float));
+  return values;
+}
+
 inline Golden read_golden(const std::string& family) {
   Golden g;
   const std::string stem = std::string(KL_TEST_DATA) + "/golden/models/" + family;
   g.path = stem + ".gguf";
   std::ifstream ids(stem + ".ids");
   for (int32_t id; ids >> id;) g.ids.push_back(id);
-  std::ifstream npy(stem + ".npy", std::ios::binary);
-  const std::string bytes((std::istreambuf_iterator<char>(npy)), {});
-  EXPECT_GT(bytes.size(), 128u) << stem;
-  const size_t header = 10 + static_cast<uint8_t>(bytes[8]) + 256u * static_cast<uint8_t>(bytes[9]);  // numpy format 1.0: length at byte 8
-  g.logits.resize((bytes.size() - header) / sizeof(float));
-  std::memcpy(g.logits.data(), bytes.data() + header, g.logits.size() * sizeof(float));
+  g.logits = read_npy(stem + ".npy");
   g.vocabulary = g.logits.size() / g.ids.size();
   return g;
 }

@@ -136,7 +136,7 @@ std::vector<double> reference(Sequence& s, const std::vector<uint32_t>& rows) {
   std::vector<double> out;
   for (const uint32_t t : rows) {
     for (uint32_t h = 0; h < c.heads; ++h) {
-      const uint32_t g = h / group, low = c.window == 0 || t + 1 < c.window ? 0 : std::min(s.row_spans[2 * t], t + 1 - c.window);
+      const uint32_t g = h / group, low = c.window == 0 || t + 1 < c.window ? 0 : t + 1 - c.window;
       const uint32_t high = std::max(s.row_spans[2 * t + 1], t + 1);
       std::vector<double> score, sum(size, 0.0);
       std::vector<float> row(size);
@@ -513,6 +513,20 @@ TEST(RopeKernel, TurnsPairsByTheAnglesOfTheirPositionComponent) {
         }
       }
     }
+  }
+}
+
+TEST(RopeKernel, SectionsWithTheirOwnFrequenciesTurnAlike) {
+  RopeSpec spec;  // two axes of a picture, as Qwen2-VL's encoder turns them: pairs 0-15 by y, 16-31 by x, both from frequency 1 down
+  spec.dims = 64;
+  spec.base = 10000.0f;
+  spec.sections[1] = spec.sections[2] = 16;
+  spec.section_frequencies = true;
+  const Result<RopeFrequencies> f = rope_frequencies(spec, {});
+  ASSERT_TRUE(f.ok());
+  for (uint32_t i = 0; i < 32; ++i) {
+    EXPECT_EQ(f->component[i], i < 16 ? 1 : 2);
+    EXPECT_NEAR(f->frequency[i], std::pow(10000.0, -static_cast<double>(i % 16) / 16), 1e-12);
   }
 }
 

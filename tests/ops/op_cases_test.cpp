@@ -2,12 +2,25 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <iterator>
 
 #include "ops/agreement.h"
 
 namespace kl::ops {
 namespace {
+
+// Every n-th case where KL_TEST_SAMPLE says n: under emulation a test of all cases would take minutes.
+std::vector<OpCase> sampled_cases() {
+  const char* given = std::getenv("KL_TEST_SAMPLE");
+  const size_t step = given != nullptr ? std::max(1, std::atoi(given)) : 1;
+  const std::vector<OpCase> cases = all_cases();
+  std::vector<OpCase> sample;
+  for (size_t i = 0; i < cases.size(); i += step) sample.push_back(cases[i]);
+  return sample;
+}
+
+using cpu::Isa;
 
 // What this processor can run; ARM's run under emulation in --ci.
 std::vector<cpu::Isa> isas_here() {
@@ -41,11 +54,34 @@ TEST(OpCases, ThreadsDoNotChangeABit) {
   auto one = cpu::open_cpu({.threads = 1, .isa = {}, .reference = false});
   auto three = cpu::open_cpu({.threads = 3, .isa = {}, .reference = false});
   ASSERT_TRUE(one.ok() && three.ok());
-  for (const OpCase& c : all_cases()) {
+  for (const OpCase& c : sampled_cases()) {
     const Built built = build(c);
     const auto a = run(**one, built), b = run(**three, built);
     ASSERT_TRUE(a.ok() && b.ok());
     EXPECT_EQ(a->values, b->values) << c.text();
+  }
+}
+
+// Thousands of rows go through other launches than few do (blocks of rows, widened weights): the same bits all the same.
+TEST(OpCases, ARowHasTheSameBitsInAStepOfAnyLength) {
+  for (const Isa isa : isas_here()) {
+    auto device = cpu::open_cpu({.threads = 2, .isa = isa, .reference = false});
+    ASSERT_TRUE(device.ok());
+    for (const char* w : {"f32", "f16", "bf16", "q8_0"}) {
+      for (const char* op : {"linear", "linear_residual", "norm_linear", "norm_gate_up"}) {
+        const OpCase c{op, {{"T", "700"}, {"K", "64"}, {"N", "64"}, {"w", w}, {"act", "f32"}, {"activation", "gelu_tanh"}}};
+        const Built many = build(c);
+        const auto whole = run(**device, many);
+        ASSERT_TRUE(whole.ok()) << whole.status().message();
+        for (const uint32_t rows : {1u, 7u, 100u}) {
+          Built few = many;
+          few.rows = rows;
+          const auto part = run(**device, few);
+          ASSERT_TRUE(part.ok());
+          EXPECT_TRUE(std::equal(part->values.begin(), part->values.end(), whole->values.begin())) << c.text() << " " << rows << " rows";
+        }
+      }
+    }
   }
 }
 

@@ -49,26 +49,52 @@ Program two_layers() {
   return std::move(b.program);
 }
 
+// An encoder's shape: patches, one layer over windows, four rows become one, a projection of those.
+Program small_encoder() {
+  Builder b;
+  b.program.pool = 4;
+  const auto matrix = [&](uint32_t n, uint32_t k) { return b.weight({"m", Format::f16, n, k}); };
+  const auto vector = [&](uint32_t k) { return b.weight({"v", Format::f32, 1, k}); };
+  Value x = b.linear(b.patchify({.out = {}, .size = 4, .mean = {}, .deviation = {1, 1, 1}}), matrix(64, 48));
+  x = b.add(x, b.gather_rows(matrix(100, 64), 1.0f, RowIndex::position0));
+  b.cut();
+  const Value n = b.norm(x, vector(64), 1e-6f, 1, NormKind::layer, vector(64));
+  const Value q = b.linear(n, matrix(64, 64)), k = b.linear(n, matrix(64, 64)), v = b.linear(n, matrix(64, 64));
+  x = b.linear_residual(b.dense_attention({.q = q, .k = k, .v = v, .out = {}, .heads = 2, .head_size = 32, .scale = 1, .segmentation = 1}),
+                        matrix(64, 64), x);
+  b.cut();
+  x = b.pool(x, PoolKind::concatenate);
+  const Value hidden = b.activate(b.norm_linear(x, vector(256), 1e-6f, matrix(96, 256)), {}, Activation::gelu_erf);
+  b.program.features = b.linear(hidden, matrix(72, 96));
+  return std::move(b.program);
+}
+
 RunConfig config() {
   RunConfig c;
   c.rows = 40;
   c.outputs = 4;
-  c.limits = {40, 4, 2, 1, 4};
+  c.limits = {40, 4, 2, 1, 4, 2};
   c.kv_pages = {8};
   return c;
 }
 
-Plan plan_on(bool reference) {
+Plan plan_on(bool reference, const Program& program = two_layers()) {
   auto device = cpu::open_cpu({.threads = 1, .isa = {}, .reference = reference});
-  auto plan = make_plan(two_layers(), **device, config());
+  auto plan = make_plan(program, **device, config());
   EXPECT_TRUE(plan.ok()) << plan.status().message();
   return std::move(*plan);
 }
 
-class OnBothDevices : public testing::TestWithParam<bool> {};
+struct Which {
+  bool reference = false, encoder = false;
+};
+class OnBothDevices : public testing::TestWithParam<Which> {
+ protected:
+  static Plan plan() { return plan_on(GetParam().reference, GetParam().encoder ? small_encoder() : two_layers()); }
+};
 
 TEST_P(OnBothDevices, ValuesAliveTogetherDoNotShareMemory) {
-  const Plan plan = plan_on(GetParam());
+  const Plan plan = OnBothDevices::plan();
   struct Life {
     uint64_t begin, end;
     size_t first, last;
@@ -86,7 +112,7 @@ TEST_P(OnBothDevices, ValuesAliveTogetherDoNotShareMemory) {
         }
       }
     }
-    if (plan.program.logits.id == v) life.last = plan.ops.size();
+    if (plan.program.logits.id == v || plan.program.features.id == v) life.last = plan.ops.size();
     lives.push_back(life);
   }
   for (size_t at = 0; at < plan.ops.size(); ++at) {
@@ -106,7 +132,7 @@ TEST_P(OnBothDevices, ValuesAliveTogetherDoNotShareMemory) {
 }
 
 TEST_P(OnBothDevices, EveryReaderWaitsForItsWriter) {
-  const Plan plan = plan_on(GetParam());
+  const Plan plan = OnBothDevices::plan();
   for (size_t at = 1; at < plan.ops.size(); ++at) {
     for (const Value in : inputs(plan.ops[at].op)) {
       size_t writer = at;
@@ -119,8 +145,8 @@ TEST_P(OnBothDevices, EveryReaderWaitsForItsWriter) {
 }
 
 TEST_P(OnBothDevices, SegmentsCoverTheOpsInOrderAndEndAtLayers) {
-  const Plan plan = plan_on(GetParam());
-  ASSERT_EQ(plan.segments.size(), 4u);  // embedding, two layers, head
+  const Plan plan = OnBothDevices::plan();
+  ASSERT_EQ(plan.segments.size(), GetParam().encoder ? 3u : 4u);  // embedding, layers, head
   uint32_t next = 0;
   for (const Segment& s : plan.segments) {
     EXPECT_EQ(s.first, next);
@@ -130,7 +156,49 @@ TEST_P(OnBothDevices, SegmentsCoverTheOpsInOrderAndEndAtLayers) {
   EXPECT_EQ(next, plan.ops.size());
 }
 
-INSTANTIATE_TEST_SUITE_P(Devices, OnBothDevices, testing::Bool(), [](const auto& each) { return each.param ? "reference" : "cpu"; });
+INSTANTIATE_TEST_SUITE_P(Devices, OnBothDevices,
+                         testing::Values(Which{false, false}, Which{true, false}, Which{false, true}, Which{true, true}),
+                         [](const auto& each) {
+                           return std::string(each.param.encoder ? "encoder_" : "decoder_") + (each.param.reference ? "reference" : "cpu");
+                         });
+
+TEST(Plan, PooledValuesAndTheirScratchHoldAQuarterOfTheRows) {
+  const Plan plan = plan_on(false, small_encoder());
+  for (const PlannedOp& op : plan.ops) {
+    if (const auto* o = std::get_if<Pool>(&op.op)) {
+      EXPECT_EQ(plan.value_bytes(o->out), 10u * 256 * 4);  // of 40 rows, four side by side
+      EXPECT_EQ(plan.value_bytes(o->x), 40u * 64 * 4);
+    }
+    if (std::holds_alternative<NormLinear>(op.op)) {
+      EXPECT_EQ(op.support.scratch_bytes, 10u * 256 * 4);
+    }
+  }
+}
+
+TEST(Plan, CostsCountPooledRowsAndPairsOfARange) {
+  const Program p = small_encoder();
+  const uint64_t pairs = 40 * 20;  // 40 rows, two windows of 20
+  for (const Op& op : p.ops) {
+    const OpCost c = cost(p, op, 40, 0, pairs);
+    if (std::holds_alternative<DenseAttention>(op)) {
+      EXPECT_EQ(c.macs, 2 * pairs * 64);
+    }
+    if (std::holds_alternative<NormLinear>(op)) {
+      EXPECT_EQ(c.macs, 10u * 96 * 256);
+    }
+  }
+}
+
+TEST(Plan, ASegmentationTheStepDoesNotHaveIsRefused) {
+  Program program = small_encoder();
+  for (Op& op : program.ops) {
+    if (auto* a = std::get_if<DenseAttention>(&op)) a->segmentation = 2;
+  }
+  for (const bool reference : {false, true}) {
+    auto device = cpu::open_cpu({.threads = 1, .isa = {}, .reference = reference});
+    EXPECT_EQ(make_plan(program, **device, config()).status().code(), Code::unsupported);
+  }
+}
 
 TEST(Plan, TheReferenceRunsNoFusedOp) {
   for (const PlannedOp& op : plan_on(true).ops) {

@@ -69,7 +69,8 @@ TEST(Contract, WorkThatFailsIsExitStatus1AndOneLine) {
 }
 
 TEST(Contract, HelpIsExitStatus0) {
-  for (const char* subcommand : {"devices", "inspect", "tokenize", "detokenize", "render", "generate", "logits", "eval", "bench"}) {
+  for (const char* subcommand :
+       {"devices", "inspect", "tokenize", "detokenize", "render", "generate", "features", "logits", "eval", "bench"}) {
     const Outcome outcome = kinglet({subcommand, "--help"});
     EXPECT_EQ(outcome.exit_status, 0) << subcommand;
     EXPECT_NE(outcome.out.find("--model"), std::string::npos) << subcommand;

@@ -160,15 +160,16 @@ TEST_F(PictureKey, PixelsThatAreNotOpaqueAreAPictureOfTheirOwn) {
 
 TEST_F(PictureKey, AnEmptyViewIsRefused) {
   const PixelView good = view(rgb_, PixelFormat::rgb8, 0);
-  for (PixelView bad : {good, good, good, good}) {
-    static int which = 0;
-    if (which == 0) bad.data = nullptr;
-    if (which == 1) bad.width = 0;
-    if (which == 2) bad.height = 0;
-    if (which == 3) bad.stride = size_t{3} * kWidth - 1;
-    ++which;
-    EXPECT_EQ(feature_key(bad, false, recipe()).status().code(), Code::invalid_argument) << which;
-  }
+  const auto refused = [&](auto change) {
+    PixelView bad = good;
+    change(bad);
+    return feature_key(bad, false, recipe()).status().code() == Code::invalid_argument;
+  };
+  EXPECT_FALSE(refused([](PixelView&) {}));
+  EXPECT_TRUE(refused([](PixelView& v) { v.data = nullptr; }));
+  EXPECT_TRUE(refused([](PixelView& v) { v.width = 0; }));
+  EXPECT_TRUE(refused([](PixelView& v) { v.height = 0; }));
+  EXPECT_TRUE(refused([](PixelView& v) { v.stride = size_t{3} * kWidth - 1; }));
 }
 
 TEST_F(PictureKey, AFilesKeyIsOfItsBytesAndTheRecipe) {

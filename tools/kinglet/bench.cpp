@@ -127,6 +127,12 @@ void run(const BenchOptions& options) {
       print(roof.known ? text("roof with %d threads: reads %.1f GB/s, int8 %.0f G MAC/s, fp32 %.0f GFLOP/s\n", threads,
                               roof.line.read_gb_per_s, roof.line.int8_gmac_per_s, roof.line.fp32_gflop_per_s)
                        : text("roof with %d threads: not measured on this device\n", threads));
+    }
+    if (!options.common.projector.empty()) {
+      results.push_back(bench_images(options, threads, roof.known ? &roof.line : nullptr));
+      continue;
+    }
+    if (!options.common.json) {
       print(text("%7s %4s %5s %6s %6s %5s  %-32s %-32s %7s  %6s\n", "threads", "kv", "batch", "depth", "prompt", "gen",
                  "prefill/s [range] share of int8", "decode/s [range] share of reads", "first s", "load s"));
       finish_output();
@@ -207,8 +213,12 @@ void add_bench(CLI::App& app) {
   list("--depth", options->depth, "tokens already in the cache (default 0)", 0);
   list("--batch", options->batch, "sequences at once (default 1)", 1);
   command->add_option("--reps", options->reps, "repetitions (default 5)")->check(CLI::Range(1U, 1000U));
+  command->add_option("--projector", options->common.projector,
+                      "companion GGUF file with the vision encoder: measures what a picture costs instead");
+  add_image_size(*command, *options);
   command->callback([options] { run(*options); });
   add_first_token(app);
+  add_first_answer(app);
 }
 
 }  // namespace tool

@@ -22,6 +22,9 @@ struct BenchOptions {
   std::vector<uint32_t> depth = {0};
   std::vector<uint32_t> batch = {1};
   uint32_t reps = 5;
+  uint32_t image_width = 512;  // with a projector
+  uint32_t image_height = 512;
+  uint32_t question = 16;
 
   uint32_t context() const;  // what the longest combination needs
 };
@@ -45,6 +48,14 @@ void measure_speeds(const BenchOptions& options, kl_model* model, BenchResult& r
 // Seconds from the start of a fresh process to the first token it generated, of `prompt` tokens: this program is started again with a hidden subcommand.
 double measure_first_token(const Common& common, int32_t threads, const std::string& kv, uint32_t context, uint32_t prompt);
 void add_first_token(CLI::App& app);
+
+// What a picture costs (with a projector): returned, and printed without --json. roof is null where it is not known.
+Json bench_images(BenchOptions options, int32_t threads, const kl_roofline* roof);
+void add_image_size(CLI::App& app, BenchOptions& options);
+void add_first_answer(CLI::App& app);  // hidden, for the restarts of bench_images
+
+// Starts this program again with other words and gives what it printed.
+std::string output_of_this_program(std::vector<std::string> words);
 
 std::vector<int32_t> random_ids(const kl_model_info& info, size_t count, uint64_t seed);
 

@@ -116,26 +116,8 @@ void measure_speeds(const BenchOptions& options, kl_model* model, BenchResult& r
   }
 }
 
-double measure_first_token(const Common& common, int32_t threads, const std::string& kv, uint32_t context, uint32_t prompt) {
-  std::vector<std::string> words = {"kinglet",
-                                    "first-token",
-                                    "--quiet",
-                                    "--model",
-                                    common.model,
-                                    "--backend",
-                                    common.backend,
-                                    "--device",
-                                    std::to_string(common.device),
-                                    "--cache-dir",
-                                    common.cache_dir,
-                                    "--ctx",
-                                    std::to_string(context),
-                                    "--prompt",
-                                    std::to_string(prompt)};
-  if (threads != 0) words.insert(words.end(), {"--threads", std::to_string(threads)});
-  if (!kv.empty()) words.insert(words.end(), {"--kv", kv});
-  if (!common.activations.empty()) words.insert(words.end(), {"--activations", common.activations});
-  if (common.no_mmap) words.emplace_back("--no-mmap");
+std::string output_of_this_program(std::vector<std::string> words) {
+  words.insert(words.begin(), "kinglet");
   std::vector<char*> arguments;
   arguments.reserve(words.size() + 1);
   for (std::string& word : words) arguments.push_back(word.data());
@@ -149,7 +131,6 @@ double measure_first_token(const Common& common, int32_t threads, const std::str
   posix_spawn_file_actions_addclose(&actions, ends[0]);
   posix_spawn_file_actions_addclose(&actions, ends[1]);
   pid_t child = 0;
-  const double began = now();
   const int error = posix_spawn(&child, "/proc/self/exe", &actions, nullptr, arguments.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
   close(ends[1]);
@@ -165,9 +146,24 @@ double measure_first_token(const Common& common, int32_t threads, const std::str
     while (waitpid(child, &status, 0) < 0 && errno == EINTR) {
     }
   }
-  if (error != 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
-    fail("expected a process that measures the first token to end well, it did not");
-  return std::strtod(answer.c_str(), nullptr) - began;
+  if (error != 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0) fail("expected a process that measures to end well, it did not");
+  return answer;
+}
+
+double measure_first_token(const Common& common, int32_t threads, const std::string& kv, uint32_t context, uint32_t prompt) {
+  std::vector<std::string> words = {"first-token", "--quiet",
+                                    "--model",     common.model,
+                                    "--backend",   common.backend,
+                                    "--device",    std::to_string(common.device),
+                                    "--cache-dir", common.cache_dir,
+                                    "--ctx",       std::to_string(context),
+                                    "--prompt",    std::to_string(prompt)};
+  if (threads != 0) words.insert(words.end(), {"--threads", std::to_string(threads)});
+  if (!kv.empty()) words.insert(words.end(), {"--kv", kv});
+  if (!common.activations.empty()) words.insert(words.end(), {"--activations", common.activations});
+  if (common.no_mmap) words.emplace_back("--no-mmap");
+  const double began = now();
+  return std::strtod(output_of_this_program(words).c_str(), nullptr) - began;
 }
 
 // The hidden subcommand prints when it had its first token, on the clock that all processes share.

@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <filesystem>
 #include <memory>
 
 namespace tool {
@@ -26,9 +27,17 @@ std::string formatted(const char* format, va_list arguments) {
 
 // The user's cache folder, as the XDG base directory specification says; empty when there is no home.
 std::string default_cache_dir() {
-  if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache != nullptr && *cache == '/') return std::string(cache) + "/kinglet";
-  if (const char* home = std::getenv("HOME"); home != nullptr && *home == '/') return std::string(home) + "/.cache/kinglet";
-  return {};
+  std::filesystem::path base;
+  if (const char* cache = std::getenv("XDG_CACHE_HOME"); cache != nullptr && *cache == '/') {
+    base = cache;
+  } else if (const char* home = std::getenv("HOME"); home != nullptr && *home == '/') {
+    base = std::filesystem::path(home) / ".cache";
+  } else {
+    return {};
+  }
+  std::error_code ignored;  // a new account has no such folder yet; what is wrong with it is said when it is used
+  std::filesystem::create_directories(base, ignored);
+  return (base / "kinglet").string();
 }
 
 void log_to_stderr(void*, kl_log_level level, const char* message) {

@@ -53,8 +53,8 @@ struct SlotRange {
   const int64_t low = window == 0 ? 0 : static_cast<int64_t>(slot) - window + 1;
   SlotRange seen{low < 0 ? 0 : static_cast<int32_t>(low), slot + 1};
   if (row_span == nullptr) return seen;
-  const auto first = static_cast<int32_t>(row_span[0]), end = static_cast<int32_t>(row_span[1]);
-  return {first < seen.first ? first : seen.first, end > seen.end ? end : seen.end};
+  const auto end = static_cast<int32_t>(row_span[1]);
+  return {seen.first, end > seen.end ? end : seen.end};
 }
 
 // Spans of 256 that rows see which together see the slots `seen`: [first, end).
@@ -92,7 +92,8 @@ struct DenseAttentionArgs {
 struct RangeTile {
   uint32_t row0 = 0, row1 = 0, first = 0, end = 0;
 };
-inline constexpr uint32_t kDenseTileRows = 96;  // a multiple of the register block (6) and of a key block (32)
+inline constexpr uint32_t kDenseTileBlocks = 3;
+inline constexpr uint32_t kDenseTileRows = 32 * kDenseTileBlocks;  // a multiple of the register block (6) and of a key block (32)
 
 // Packed keys of one head, and keys and values; room for readers of whole vectors behind each.
 [[gnu::always_inline]] constexpr size_t dense_key_floats(uint32_t rows, uint32_t head_size) {
@@ -123,8 +124,8 @@ struct CpuAttentionKernels {
   void (*attention_merge)(const AttentionArgs& args, uint32_t t0, uint32_t t1, uint32_t g, const AttentionPartials& partials,
                           std::byte* scratch);
 
-  // The rows of a tile into `packed`; when all tiles of a head are there, its tiles' attention.
-  void (*dense_pack)(const DenseAttentionArgs& args, const RangeTile& tile, uint32_t head);
+  // Rows 32 block and up to 31 more of a tile into `packed`, block < kDenseTileBlocks; when all of a range are there, the attention of its tiles.
+  void (*dense_pack)(const DenseAttentionArgs& args, const RangeTile& tile, uint32_t block);
   void (*dense_attention)(const DenseAttentionArgs& args, const RangeTile& tile, uint32_t head, std::byte* scratch);
 };
 

@@ -105,7 +105,7 @@ struct CpuKernels {
   void (*layer_norm)(const NormArgs&, size_t row_begin, size_t row_end);
   void (*quantize)(const QuantizeArgs&, size_t row_begin, size_t row_end);
   void (*activate)(const ActivateArgs&, size_t row_begin, size_t row_end);
-  // A panel of a format that reads_q8() as float32 [K][32], the panel layout of F32 weights: bit-equal to the dequantized rows (kernels/unpack.h).
+  // A panel of any format but F32 as float32 [K][32], the panel layout of F32 weights: bit-equal to the dequantized rows (kernels/unpack.h).
   void (*unpack)(Format format, const std::byte* panel, size_t k, float* out);
   // Limits of the machine, measured with this instruction set (roofline.h): operations done by `rounds` rounds; the result defeats the optimiser.
   uint64_t (*read_bytes)(const std::byte* data, size_t bytes);  // reads every cache line once

@@ -23,7 +23,8 @@ namespace {
 struct DenseTile {
   uint32_t size = 0, stride = 0;
   const float *k = nullptr, *v = nullptr;        // of the head, row 0 of the step
-  float *q = nullptr, *total = nullptr;          // [rows][stride]
+  float* q = nullptr;                            // [rows / 6][D][6], blocks stride * 6 floats apart
+  float* total = nullptr;                        // [rows][stride]
   float *total_m = nullptr, *total_l = nullptr;  // [rows]
   float* p = nullptr;                            // [kQueryBlock][kSpanTokens]
   float* acc = nullptr;                          // [kQueryBlock][stride]
@@ -50,20 +51,21 @@ KL_INLINE DenseTile lay_out_dense(const DenseAttentionArgs& a, uint32_t head, st
   return t;
 }
 
-// Scores of one block of up to 32 keys -> p[query][0 .. 32); lanes past `width` get no score.
+// Scores of one block of up to 32 keys -> p[query][0 .. 32); lanes past `width` get no score. q [D][kQueries].
 template <class S, int kQueries>
-KL_INLINE void dense_scores(const DenseTile& t, const float* q, const float* keys, uint32_t width, float* p) {
+[[gnu::noinline]] void dense_scores(const float* q, const float* keys, size_t size, size_t width, float* p) {
   using F = typename S::F;
-  for (uint32_t lane = 0; lane < kTokens; lane += 2 * S::kLanes) {
+  for (size_t lane = 0; lane < kTokens; lane += 2 * S::kLanes) {
     F sum[kQueries][2];
     unroll<kQueries>([&](auto i) KL_ALWAYS_INLINE { sum[i][0] = sum[i][1] = S::set(0.0f); });
-    const float* k = keys + lane;
-    for (uint32_t d = 0; d < t.size; ++d, k += width) {
+    const float *x = q, *k = keys + lane;
+    for (size_t d = 0; d < size; ++d, k += width, x += kQueries) {
       const F k0 = S::load(k), k1 = S::load(k + S::kLanes);
+      keep_order();  // in registers: or the compiler folds them into the products and loads them six times
       unroll<kQueries>([&](auto i) KL_ALWAYS_INLINE {
-        const F x = S::set(q[i * t.stride + d]);
-        sum[i][0] = S::fma(x, k0, sum[i][0]);
-        sum[i][1] = S::fma(x, k1, sum[i][1]);
+        const F each = S::set(x[i]);
+        sum[i][0] = S::fma(each, k0, sum[i][0]);
+        sum[i][1] = S::fma(each, k1, sum[i][1]);
       });
     }
     unroll<kQueries>([&](auto i) KL_ALWAYS_INLINE {
@@ -72,7 +74,7 @@ KL_INLINE void dense_scores(const DenseTile& t, const float* q, const float* key
     });
   }
   for (int i = 0; i < kQueries; ++i) {
-    for (uint32_t j = width; j < kTokens; ++j) p[i * kSpanTokens + j] = kNoScore;
+    for (size_t j = width; j < kTokens; ++j) p[i * kSpanTokens + j] = kNoScore;
   }
 }
 
@@ -88,8 +90,7 @@ KL_INLINE void dense_probabilities(float* p, uint32_t padded, float& m, float& l
   unroll<kVectors>([&](auto v) KL_ALWAYS_INLINE { sum[v] = S::set(0.0f); });
   for (uint32_t j = 0; j < padded; j += kTokens) {
     unroll<kVectors>([&](auto v) KL_ALWAYS_INLINE {
-      const F s = S::load(p + j + v * S::kLanes);
-      const F e = S::select_less(S::set(kNoScore), s, exp<S>(s - S::set(m)), S::set(0.0f));
+      const F e = exp<S>(S::load(p + j + v * S::kLanes) - S::set(m));  // without a score 1e-38, beside a sum of at least 1
       S::store(p + j + v * S::kLanes, e);
       sum[v] = sum[v] + e;
     });
@@ -99,22 +100,23 @@ KL_INLINE void dense_probabilities(float* p, uint32_t padded, float& m, float& l
   l = sum_of_slots(lanes);
 }
 
+// acc[query][d ..] = sum of p[query][j] V[j][d ..], `count` rows of V; values points to V[0][d].
 template <class S, int kQueries, int kVectors>
-KL_INLINE void dense_values(const DenseTile& t, const float* values, uint32_t count, uint32_t d) {
+[[gnu::noinline]] void dense_values(const float* p, const float* values, size_t size, size_t count, float* acc, size_t stride) {
   using F = typename S::F;
   F sum[kQueries][kVectors];
   unroll<kQueries>([&](auto i) KL_ALWAYS_INLINE { unroll<kVectors>([&](auto v) KL_ALWAYS_INLINE { sum[i][v] = S::set(0.0f); }); });
-  const float *row = values + d, *p = t.p;
-  for (uint32_t j = 0; j < count; ++j, row += t.size, ++p) {
+  for (size_t j = 0; j < count; ++j, values += size, ++p) {
     F value[kVectors];
-    unroll<kVectors>([&](auto v) KL_ALWAYS_INLINE { value[v] = S::load(row + v * S::kLanes); });
+    unroll<kVectors>([&](auto v) KL_ALWAYS_INLINE { value[v] = S::load(values + v * S::kLanes); });
+    keep_order();
     unroll<kQueries>([&](auto i) KL_ALWAYS_INLINE {
       const F x = S::set(p[i * kSpanTokens]);
       unroll<kVectors>([&](auto v) KL_ALWAYS_INLINE { sum[i][v] = S::fma(x, value[v], sum[i][v]); });
     });
   }
   unroll<kQueries>([&](auto i) KL_ALWAYS_INLINE {
-    unroll<kVectors>([&](auto v) KL_ALWAYS_INLINE { S::store(t.acc + i * t.stride + d + v * S::kLanes, sum[i][v]); });
+    unroll<kVectors>([&](auto v) KL_ALWAYS_INLINE { S::store(acc + i * stride + v * S::kLanes, sum[i][v]); });
   });
 }
 
@@ -124,7 +126,7 @@ template <class S, int kQueries>
   const float* q = t.q + static_cast<size_t>(query) * t.stride;
   for (uint32_t j = 0; j < count; j += kTokens) {
     const uint32_t width = count - j < kTokens ? count - j : kTokens;
-    dense_scores<S, kQueries>(t, q, t.k + static_cast<size_t>(first + j) * t.size, width, t.p + j);
+    dense_scores<S, kQueries>(q, t.k + static_cast<size_t>(first + j) * t.size, t.size, width, t.p + j);
   }
   float m[kQueries], l[kQueries];
   const uint32_t padded = (count + kTokens - 1) / kTokens * kTokens;
@@ -135,11 +137,11 @@ template <class S, int kQueries>
   const float* values = t.v + static_cast<size_t>(first) * t.size;
   for (uint32_t d = 0, left = (t.size + S::kLanes - 1) / S::kLanes; left > 0;) {
     const uint32_t wide = kWide == 4 && left % 4 == 1 && left > 1 ? 3 : left < kWide ? left : kWide;
-    if (wide == 1) dense_values<S, kQueries, 1>(t, values, count, d);
-    if (wide == 2) dense_values<S, kQueries, 2>(t, values, count, d);
+    if (wide == 1) dense_values<S, kQueries, 1>(t.p, values + d, t.size, count, t.acc + d, t.stride);
+    if (wide == 2) dense_values<S, kQueries, 2>(t.p, values + d, t.size, count, t.acc + d, t.stride);
     if constexpr (kWide == 4) {
-      if (wide == 3) dense_values<S, kQueries, 3>(t, values, count, d);
-      if (wide == 4) dense_values<S, kQueries, 4>(t, values, count, d);
+      if (wide == 3) dense_values<S, kQueries, 3>(t.p, values + d, t.size, count, t.acc + d, t.stride);
+      if (wide == 4) dense_values<S, kQueries, 4>(t.p, values + d, t.size, count, t.acc + d, t.stride);
     }
     d += wide * S::kLanes;
     left -= wide;
@@ -150,12 +152,13 @@ template <class S, int kQueries>
   }
 }
 
-template <class S>
-KL_INLINE void dense_span(const DenseTile& t, uint32_t queries, uint32_t first, uint32_t count) {
+// fn(first query, how many) over the register blocks of a tile.
+template <class Fn>
+KL_INLINE void over_blocks(uint32_t queries, Fn fn) {
   uint32_t query = 0;
-  for (; query + 6 <= queries; query += 6) dense_block<S, 6>(t, query, first, count);
-  for (; query + 2 <= queries; query += 2) dense_block<S, 2>(t, query, first, count);
-  if (query < queries) dense_block<S, 1>(t, query, first, count);
+  for (; query + 6 <= queries; query += 6) fn(query, Const<6>{});
+  for (; query + 2 <= queries; query += 2) fn(query, Const<2>{});
+  if (query < queries) fn(query, Const<1>{});
 }
 
 template <class S>
@@ -163,15 +166,26 @@ template <class S>
   const DenseTile t = lay_out_dense(a, head, scratch);
   const size_t at = static_cast<size_t>(head) * t.size;
   const uint32_t queries = tile.row1 - tile.row0;
-  for (uint32_t i = 0; i < queries; ++i) {
-    const float* from = a.q + (tile.row0 + i) * a.stride + at;
-    float* to = t.q + static_cast<size_t>(i) * t.stride;
-    for (uint32_t d = 0; d < t.size; ++d) to[d] = from[d] * a.scale;
-    t.total_m[i] = kNoScore;
+  for (uint32_t i = 0; i < queries; ++i) {  // short pieces far apart: fetched together, or each would be waited for
+    for (uint32_t d = 0; d < t.size; d += 16) {
+      __builtin_prefetch(a.q + (tile.row0 + i) * a.stride + at + d);
+      __builtin_prefetch(a.out + (tile.row0 + i) * a.stride + at + d, 1);
+    }
   }
+  over_blocks(queries, [&](uint32_t query, auto count) KL_ALWAYS_INLINE {
+    constexpr int kQueries = decltype(count)::value;
+    float* to = t.q + static_cast<size_t>(query) * t.stride;
+    for (int i = 0; i < kQueries; ++i) {
+      const float* from = a.q + (tile.row0 + query + i) * a.stride + at;
+      for (size_t d = 0; d < t.size; ++d) to[d * kQueries + i] = from[d] * a.scale;
+      t.total_m[query + i] = kNoScore;
+    }
+  });
   for (uint32_t i = 0; i < kQueryBlock * t.stride; ++i) t.acc[i] = 0.0f;  // what no vector of D reaches
   for (uint32_t first = tile.first; first < tile.end; first += kSpanTokens) {
-    dense_span<S>(t, queries, first, tile.end - first < kSpanTokens ? tile.end - first : kSpanTokens);
+    const uint32_t keys = tile.end - first < kSpanTokens ? tile.end - first : kSpanTokens;
+    over_blocks(queries,
+                [&](uint32_t query, auto count) KL_ALWAYS_INLINE { dense_block<S, decltype(count)::value>(t, query, first, keys); });
   }
   for (uint32_t i = 0; i < queries; ++i) {
     const float* total = t.total + static_cast<size_t>(i) * t.stride;
@@ -181,23 +195,22 @@ template <class S>
   }
 }
 
-// The rows of a tile as keys and values of one head. A tile begins a whole number of blocks after its range.
+// Rows [tile.row0 + 32 block, ...) of a tile, if there are any, as keys and values of every head: whole rows are read, since a head's part of one is
+// too short for the hardware to fetch ahead. A tile begins a whole number of blocks after its range.
 template <class S>
-[[gnu::noinline]] void dense_pack(const DenseAttentionArgs& a, const RangeTile& tile, uint32_t head) {
-  const uint32_t size = a.head_size;
-  float* keys = a.packed + head * dense_head_floats(a.capacity, size);
-  float* values = keys + dense_key_floats(a.capacity, size);
-  const size_t at = static_cast<size_t>(head) * size;
-  for (uint32_t row = tile.row0; row < tile.row1; row += kTokens) {
-    const uint32_t width = tile.row1 - row < kTokens ? tile.row1 - row : kTokens;
-    const float* from = a.k + row * a.stride + at;
-    float* __restrict to = keys + static_cast<size_t>(row) * size;
-    for (uint32_t j = 0; j < width; ++j) {
-      for (uint32_t d = 0; d < size; ++d) to[d * width + j] = from[j * a.stride + d];
+[[gnu::noinline]] void dense_pack(const DenseAttentionArgs& a, const RangeTile& tile, uint32_t block) {
+  const uint32_t row = tile.row0 + block * kTokens;
+  if (row >= tile.row1) return;
+  const size_t size = a.head_size, width = tile.row1 - row < kTokens ? tile.row1 - row : kTokens;
+  for (uint32_t head = 0; head < a.heads; ++head) {
+    float* keys = a.packed + head * dense_head_floats(a.capacity, a.head_size);
+    float* values = keys + dense_key_floats(a.capacity, a.head_size) + row * size;
+    const float *k = a.k + row * a.stride + head * size, *v = a.v + row * a.stride + head * size;
+    float* __restrict to = keys + row * size;
+    for (size_t j = 0; j < width; ++j) {
+      for (size_t d = 0; d < size; ++d) to[d * width + j] = k[j * a.stride + d];
     }
-    for (uint32_t j = 0; j < width; ++j) {
-      __builtin_memcpy(values + static_cast<size_t>(row + j) * size, a.v + (row + j) * a.stride + at, size * sizeof(float));
-    }
+    for (size_t j = 0; j < width; ++j) __builtin_memcpy(values + j * size, v + j * a.stride, size * sizeof(float));
   }
 }
 

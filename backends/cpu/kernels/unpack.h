@@ -1,10 +1,11 @@
-// A panel of quantized weights as float32:  out[k][o] = w[o][k], k ascending, 32 outputs side by side: the panel layout of F32 weights.
+// A panel of weights of any other format as float32:  out[k][o] = w[o][k], k ascending, 32 outputs side by side: the panel layout of F32 weights.
 // For linears whose activations stay float32 (or f16): the float kernel then runs over the result, which lies in cache.
 //
 // Values    bit-equal to dequantizing the canonical row (core/formats): code * scale, + or - minimum, each rounded once.
 // How       a code is the integer dot of its four with a unit, so that the kernels' own readers of every format serve here as they are.
 // Bound     two vector instructions more than a multiplication and a store per value: about 0.1 ns a weight on AVX-512.
 #pragma once
+#include "cpu/kernels/linear_f32.h"
 #include "cpu/kernels/linear_q8.h"
 
 namespace kl::cpu {
@@ -80,7 +81,13 @@ template <class S, class D>
   }
 }
 
-// out [K][32]; format is one that reads_q8().
+// 16-bit floats are widened: exact.
+template <class S, class P>
+[[gnu::noinline]] void widen(const std::byte* panel, size_t k, float* out) {
+  for (size_t i = 0; i < 32 * k; i += S::kLanes) S::store(out + i, P::template load<S>(panel + i * P::kBytes));
+}
+
+// out [K][32]; any format but f32.
 template <class S, class D>
 void unpack_panel(Format format, const std::byte* panel, size_t k, float* out) {
   switch (format) {
@@ -104,10 +111,12 @@ void unpack_panel(Format format, const std::byte* panel, size_t k, float* out) {
       return unpack_blocks<S, D, PackedIq4Nl>(panel, k, out);
     case Format::mxfp4:
       return unpack_blocks<S, D, PackedMxfp4>(panel, k, out);
-    case Format::f32:
     case Format::f16:
+      return widen<S, PanelF16>(panel, k, out);
     case Format::bf16:
-      return;  // read as they are
+      return widen<S, PanelBf16>(panel, k, out);
+    case Format::f32:
+      return;  // read as it is
   }
 }
 

@@ -14,12 +14,13 @@ struct Args {
   DenseAttentionArgs dense;
 };
 
-uint32_t tasks(const Args& a, const StepState&) { return static_cast<uint32_t>(a.ranges->tiles.size()) * a.dense.heads; }
+uint32_t pack_tasks(const Args& a, const StepState&) { return static_cast<uint32_t>(a.ranges->tiles.size()) * kDenseTileBlocks; }
 
 void pack_run(const Args& a, const StepState&, uint32_t task, uint32_t) {
-  const auto tiles = static_cast<uint32_t>(a.ranges->tiles.size());
-  a.kernels->dense_pack(a.dense, a.ranges->tiles[task % tiles], task / tiles);
+  a.kernels->dense_pack(a.dense, a.ranges->tiles[task / kDenseTileBlocks], task % kDenseTileBlocks);
 }
+
+uint32_t tasks(const Args& a, const StepState&) { return static_cast<uint32_t>(a.ranges->tiles.size()) * a.dense.heads; }
 
 void run(const Args& a, const StepState& step, uint32_t task, uint32_t thread) {
   const auto tiles = static_cast<uint32_t>(a.ranges->tiles.size());
@@ -55,7 +56,7 @@ Status bind(const Op& op, const BindContext& c, std::vector<Launch>& out) {
   a.dense.capacity = c.plan.config.rows;
   c.need_thread_scratch(dense_scratch_bytes(o.head_size));
   const auto shared = std::make_shared<const Args>(a);
-  out.push_back(make_launch<Args, pack_run, tasks>(shared));
+  out.push_back(make_launch<Args, pack_run, pack_tasks>(shared));
   out.push_back(make_launch<Args, run, tasks>(shared));
   return {};
 }

@@ -27,7 +27,7 @@ void run(const AttentionOp& a, const StepState& step, uint32_t task, uint32_t) {
   const uint32_t* pages = step.params.block_table(a.op.cache.group, step.params.row_sequence()[t]);
   const int64_t slot = step.params.row_slot()[t];
   const uint32_t* span = step.params.row_span() + size_t{2} * t;
-  const int64_t first = a.op.window == 0 ? 0 : std::min<int64_t>(span[0], std::max<int64_t>(0, slot - a.op.window + 1));
+  const int64_t first = a.op.window == 0 ? 0 : std::max<int64_t>(0, slot - a.op.window + 1);
   const int64_t end = std::max<int64_t>(span[1], slot + 1);
   const size_t page_bytes = kv_page_layout(a.cache.shape).page_bytes;
   const float* q = a.q + (size_t{t} * a.op.heads + h) * d;

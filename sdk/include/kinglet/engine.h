@@ -109,8 +109,11 @@ typedef struct kl_engine_stats {
   uint64_t generations_ended;            // since opening, in whatever way
   uint64_t kv_tokens_used;               // token places in use by sessions and by remembered prefixes, all models
   uint64_t kv_tokens_total;
-  uint64_t memory_bytes;   // accounted: weights, KV, workspace of all models
-  uint64_t memory_budget;  // 0: no limit
+  uint64_t memory_bytes;    // accounted: weights, KV, workspace of all models
+  uint64_t memory_budget;   // 0: no limit
+  uint64_t images_waiting;  // for the device, or on it
+  uint64_t images_encoded;  // since opening
+  double encode_s;          // seconds in their slices
 } kl_engine_stats;
 
 // A consistent snapshot. Any thread; does not wait for a step.

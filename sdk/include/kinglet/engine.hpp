@@ -27,6 +27,9 @@ struct EngineOptions {
   int32_t threads = 0;
   std::string cache_dir = {};
   uint64_t memory_budget = 0;
+  // Bytes of remembered pictures per tier; 0: the default. Disk needs cache_dir.
+  uint64_t feature_device_bytes = 0, feature_host_bytes = 0, feature_disk_bytes = 0;
+  bool feature_cache = true, feature_disk_cache = true;
   // Called from any thread; must outlive the engine (a plain function and its data: the C boundary takes no more).
   kl_log_fn log = nullptr;
   void* log_user = nullptr;
@@ -45,6 +48,7 @@ struct ModelOptions {
   uint64_t memory_budget = 0;
   std::string cache_dir = {};
   std::function<bool(double fraction)> progress = {};  // on the loading thread; false stops the load
+  std::string projector = {};                          // file of the vision encoder; empty: a model without eyes
 };
 
 class Model {
@@ -67,6 +71,38 @@ class Model {
     kl_sequence* sequence = nullptr;
     if (const kl_status status = kl_sequence_new(get(), &sequence); status != KL_OK) return Error::last(status);
     return Sequence(sequence, get());
+  }
+  // Begins with a picture, in the background: a file, a file in memory (copied), or pixels.
+  Expected<Image> image(const std::string& path, const ImageOptions& options = {}) const {
+    auto source = detail::sized<kl_image_source>();
+    source.path = path.c_str();
+    return image(source, options);
+  }
+  Expected<Image> image(std::span<const std::byte> file, const ImageOptions& options = {}) const {
+    auto source = detail::sized<kl_image_source>();
+    source.data = file.data();
+    source.data_size = file.size();
+    return image(source, options);
+  }
+  Expected<Image> image(const Pixels& pixels, const ImageOptions& options = {}) const {
+    auto source = detail::sized<kl_image_source>();
+    source.pixels = pixels.data;
+    source.width = pixels.width;
+    source.height = pixels.height;
+    source.stride = pixels.stride;
+    source.pixel_format = pixels.format;
+    source.premultiplied = pixels.premultiplied ? 1 : 0;
+    return image(source, options);
+  }
+  Expected<Image> image(const kl_image_source& source, const ImageOptions& options = {}) const {
+    auto o = detail::sized<kl_image_options>();
+    o.max_rows = options.max_rows;
+    o.prune = options.prune;
+    o.no_cache = options.cache ? 0 : 1;
+    o.unsliced = options.unsliced ? 1 : 0;
+    kl_image* image = nullptr;
+    if (const kl_status status = kl_image_open(get(), &source, &o, &image); status != KL_OK) return Error::last(status);
+    return Image(image);
   }
   kl_model_info info() const {
     auto info = detail::sized<kl_model_info>();
@@ -124,6 +160,11 @@ class Engine {
     o.threads = options.threads;
     if (!options.cache_dir.empty()) o.cache_dir = options.cache_dir.c_str();
     o.memory_budget = options.memory_budget;
+    o.feature_device_bytes = options.feature_device_bytes;
+    o.feature_host_bytes = options.feature_host_bytes;
+    o.feature_disk_bytes = options.feature_disk_bytes;
+    o.no_feature_cache = options.feature_cache ? 0 : 1;
+    o.no_feature_disk_cache = options.feature_disk_cache ? 0 : 1;
     o.log = options.log;
     o.log_user = options.log_user;
     o.min_log_level = options.min_log_level;
@@ -170,6 +211,14 @@ class Engine {
     (void)kl_engine_get_stats(get(), &stats);
     return stats;
   }
+  // What is remembered of pictures.
+  kl_feature_cache_stats feature_cache() const {
+    auto stats = detail::sized<kl_feature_cache_stats>();
+    (void)kl_engine_get_feature_cache_stats(get(), &stats);
+    return stats;
+  }
+  // Forgets every picture, on disk too; what is in use stays with its users.
+  Expected<void> clear_feature_cache() const { return detail::done(kl_engine_clear_feature_cache(get())); }
   // The machine's roof with so many threads (0: all): takes about a second.
   Expected<kl_roofline> measure(int32_t threads = 0) const {
     auto roofline = detail::sized<kl_roofline>();
@@ -200,6 +249,7 @@ class Engine {
     o.kv_tokens = options.kv_tokens;
     o.memory_budget = options.memory_budget;
     if (!options.cache_dir.empty()) o.cache_dir = options.cache_dir.c_str();
+    if (!options.projector.empty()) o.projector = options.projector.c_str();
     if (options.progress) {
       o.progress = [](void* user, double fraction) -> int32_t {
         return (*static_cast<const std::function<bool(double)>*>(user))(fraction) ? 0 : 1;

@@ -8,12 +8,18 @@
 //   if (!model) return report(model.error());
 //   auto chat = model->session({.system = "Be brief."});
 //   for (auto& piece : chat->send("Hello!")) std::cout << piece.text << std::flush;      // break stops the answer; the session stays usable
+//
+// With pictures: load(..., {.projector = "mmproj.gguf"}), then
+//
+//   auto image = model->image("picture.jpg");                                            // looked at in the background from here on
+//   for (auto& piece : chat->send("What is in this picture?", {*image})) ...
 #ifndef KINGLET_KINGLET_HPP
 #define KINGLET_KINGLET_HPP
 
 #include <kinglet/engine.hpp>
 #include <kinglet/expected.hpp>
 #include <kinglet/generation.hpp>
+#include <kinglet/image.hpp>
 #include <kinglet/session.hpp>
 
 #endif

@@ -60,6 +60,7 @@ typedef struct kl_memory_estimate {
   uint64_t kv_per_token;
   uint64_t workspace;  // activations, scratch, logits, step parameters
   uint64_t total;      // weights + kv + workspace: what counts against a budget
+  uint64_t encoder;    // part of weights, weights_mapped aside, and workspace: the projector's
 } kl_memory_estimate;
 
 // What loading with these options would take; reads no tensor and allocates nothing large. options may be null.
@@ -69,7 +70,8 @@ KL_API kl_status kl_model_estimate(kl_engine* engine, const kl_source* source, c
 
 // Loads a model: blocks until it is ready. Other models' generations wait meanwhile. options may be null. On success *model must go to kl_model_destroy.
 // Errors: KL_NOT_FOUND, KL_IO_ERROR, KL_CORRUPT (naming the place in the file), KL_UNSUPPORTED (architecture or tensor type),
-// KL_OUT_OF_MEMORY (naming the sizes and the budget), KL_CANCELLED (by progress), KL_BUSY (suspended), KL_CLOSED.
+// KL_OUT_OF_MEMORY (naming the sizes and the budget), KL_CANCELLED (by progress), KL_BUSY (suspended), KL_CLOSED,
+// KL_INVALID_ARGUMENT (a projector whose rows are not as wide as this model's).
 KL_API kl_status kl_model_load(kl_engine* engine, const char* path, const kl_model_options* options, kl_model** model);
 KL_API kl_status kl_model_load_source(kl_engine* engine, const kl_source* source, const kl_model_options* options, kl_model** model);
 
@@ -96,7 +98,11 @@ typedef struct kl_model_info {
   uint64_t parameters;    // elements of all tensors
   uint64_t tensors;       // for kl_model_tensor
   uint64_t file_bytes;    // all parts
-  uint64_t memory_bytes;  // accounted against the budget
+  uint64_t memory_bytes;  // accounted against the budget, the projector included
+  char projector[32];     // kind of the projector it was loaded with: "idefics3"; empty: none, it takes no images
+  uint32_t has_projector;
+  uint32_t image_rows;     // visual tokens of a picture of 640 x 480
+  uint64_t encoder_bytes;  // of memory_bytes
 } kl_model_info;
 
 // Any thread.

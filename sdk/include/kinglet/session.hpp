@@ -3,7 +3,10 @@
 #define KINGLET_SESSION_HPP
 
 #include <kinglet/generation.hpp>
+#include <kinglet/image.hpp>
 
+#include <functional>
+#include <initializer_list>
 #include <span>
 
 namespace kinglet {
@@ -40,6 +43,7 @@ struct SendOptions {
   bool ignore_end = false;
   uint32_t event_queue = 0;
   std::vector<std::string> stop = {};
+  std::vector<const Image*> images = {};  // of this message, in order
 };
 
 class Session {
@@ -51,7 +55,13 @@ class Session {
   Generation send(const std::string& text, const SendOptions& options = {}) const {
     return start(options, [&](const kl_send_options& o, kl_generation** out) { return kl_session_send(get(), text.c_str(), &o, out); });
   }
-  // A message object or an array of them, as JSON.
+  // Pictures before the text: send("What is in this picture?", {image}).
+  Generation send(const std::string& text, std::initializer_list<std::reference_wrapper<const Image>> images) const {
+    SendOptions options;
+    for (const Image& image : images) options.images.push_back(&image);
+    return send(text, options);
+  }
+  // A message object or an array of them, as JSON. Each {"type": "image"} in a content takes the next of options.images.
   Generation send_json(const std::string& messages, const SendOptions& options = {}) const {
     return start(options,
                  [&](const kl_send_options& o, kl_generation** out) { return kl_session_send_json(get(), messages.c_str(), &o, out); });
@@ -100,6 +110,10 @@ class Session {
     for (const std::string& text : options.stop) stop.push_back(text.c_str());
     o.stop = stop.data();
     o.stop_count = stop.size();
+    std::vector<kl_image*> images;
+    for (const Image* image : options.images) images.push_back(image ? image->get() : nullptr);
+    o.images = images.data();
+    o.image_count = images.size();
     kl_generation* generation = nullptr;
     if (const kl_status status = call(o, &generation); status != KL_OK) return Generation(Error::last(status));
     return Generation(generation);
@@ -116,6 +130,22 @@ class Sequence {
   // Appends ids; logits [rows V] of the last `rows` of them, rows = logits.size() / V.
   Expected<void> append(std::span<const int32_t> ids, std::span<float> logits = {}, size_t rows = 0) const {
     kl_evaluation item{sizeof(kl_evaluation), get(), ids.data(), ids.size(), logits.data(), rows, nullptr, 0, 0};
+    return detail::done(kl_evaluate(model_, &item, 1, nullptr));
+  }
+  // The same with the rows of ready images, in order, where ids are image_token.
+  Expected<void> append(std::span<const int32_t> ids, const std::vector<const Image*>& images, int32_t image_token,
+                        std::span<float> logits = {}, size_t rows = 0) const {
+    std::vector<kl_image*> handles;
+    for (const Image* image : images) handles.push_back(image ? image->get() : nullptr);
+    kl_evaluation item{sizeof(kl_evaluation),
+                       get(),
+                       ids.data(),
+                       ids.size(),
+                       logits.data(),
+                       rows,
+                       handles.data(),
+                       static_cast<uint32_t>(handles.size()),
+                       image_token};
     return detail::done(kl_evaluate(model_, &item, 1, nullptr));
   }
   Expected<void> truncate(uint32_t length) const { return detail::done(kl_sequence_truncate(get(), length)); }

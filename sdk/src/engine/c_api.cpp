@@ -15,11 +15,11 @@ KL_ENDS_WITH(kl_image_info, key);
 KL_ENDS_WITH(kl_feature_cache_stats, decodes_spared);
 KL_ENDS_WITH(kl_device_info, why);
 KL_ENDS_WITH(kl_roofline, fp32_gflop_per_s);
-KL_ENDS_WITH(kl_engine_stats, memory_budget);
+KL_ENDS_WITH(kl_engine_stats, encode_s);
 KL_ENDS_WITH(kl_source, has_fd);
 KL_ENDS_WITH(kl_model_options, projector_source);
-KL_ENDS_WITH(kl_memory_estimate, total);
-KL_ENDS_WITH(kl_model_info, memory_bytes);
+KL_ENDS_WITH(kl_memory_estimate, encoder);
+KL_ENDS_WITH(kl_model_info, encoder_bytes);
 KL_ENDS_WITH(kl_tensor_info, offset);
 KL_ENDS_WITH(kl_tokenize_options, no_bos);
 KL_ENDS_WITH(kl_render_options, now);
@@ -33,6 +33,8 @@ KL_ENDS_WITH(kl_generation_stats, prefill_macs);
 KL_ENDS_WITH(kl_evaluation, image_token);
 KL_ENDS_WITH(kl_evaluation_stats, macs);
 #undef KL_ENDS_WITH
+
+constexpr size_t kMaxImages = 64;  // of one message
 
 struct LastError {
   std::string text;
@@ -130,7 +132,13 @@ Result<GenerationOptions> read_send_options(const kl_send_options* given) {
     KL_ASSIGN(std::string text, need_text(s.stop[i], "a stop text"));
     o.stop.push_back(std::move(text));
   }
-  if (s.image_count > 0) return error(Code::unsupported, "images: this model has no projector");
+  if (s.image_count > kMaxImages)
+    return error(Code::invalid_argument, "%zu images in one message, at most %zu are allowed", s.image_count, kMaxImages);
+  if (s.image_count > 0 && !s.images) return error(Code::invalid_argument, "images is null, but image_count is %zu", s.image_count);
+  for (size_t i = 0; i < s.image_count; ++i) {
+    KL_ASSIGN(auto image, find<Image>(s.images[i]));
+    o.images.push_back(std::move(image));
+  }
   return o;
 }
 
@@ -164,6 +172,11 @@ Result<ModelOptions> read_model_options(const kl_model_options* given, LoadProgr
   o.kv_tokens = s.kv_tokens;
   o.memory_budget = s.memory_budget;
   if (s.cache_dir) o.cache_dir = s.cache_dir;
+  if (s.projector && s.projector_source) return error(Code::invalid_argument, "projector and projector_source are both given");
+  if (s.projector) o.projector = ModelSource{.path = s.projector, .data = {}};
+  if (s.projector_source) {
+    KL_ASSIGN(o.projector, read_source(s.projector_source));
+  }
   if (s.progress) progress = [fn = s.progress, user = s.progress_user](double fraction) { return fn(user, fraction) == 0; };
   return o;
 }

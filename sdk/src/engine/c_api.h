@@ -83,6 +83,12 @@ struct Kind<SequenceHandle> {
   static constexpr const char* name = "sequence";
 };
 
+template <>
+struct Kind<Image> {
+  static constexpr HandleKind kind = HandleKind::image;
+  static constexpr const char* name = "image";
+};
+
 template <class T>
 Status no_handle(const void* key) {
   if (!key) return error(Code::invalid_argument, "the %s handle is null", Kind<T>::name);

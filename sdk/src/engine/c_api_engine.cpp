@@ -45,6 +45,13 @@ kl_status kl_engine_open(const kl_engine_options* options, kl_engine** engine) {
     }
     if (given.cache_dir) o.cache_dir = given.cache_dir;
     o.memory_budget = given.memory_budget;
+    const auto set = [](uint64_t wanted, uint64_t& bytes) { bytes = wanted == 0 ? bytes : wanted; };
+    set(given.feature_device_bytes, o.features.device_bytes);
+    set(given.feature_host_bytes, o.features.host_bytes);
+    set(given.feature_disk_bytes, o.features.disk_bytes);
+    if (given.no_feature_cache != 0) o.features.device_bytes = o.features.host_bytes = o.features.disk_bytes = 0;
+    if (given.no_feature_disk_cache != 0) o.features.disk_bytes = 0;
+    if (o.features.disk_bytes != 0) o.features.folder = o.cache_dir;
     KL_ASSIGN(auto opened, Engine::open(o, parts_for(o)));
     Status status = give(opened, engine);
     if (!status.ok()) opened->shutdown();
@@ -148,6 +155,9 @@ kl_status kl_engine_get_stats(kl_engine* engine, kl_engine_stats* stats) {
     out.generations_ended = s.generations_ended;
     out.kv_tokens_used = s.kv_tokens_used;
     out.kv_tokens_total = s.kv_tokens_total;
+    out.images_waiting = s.images_waiting;
+    out.images_encoded = s.images_encoded;
+    out.encode_s = s.encode_s;
     out.memory_bytes = s.memory_bytes;
     out.memory_budget = object->options().memory_budget;
     write_struct(out, stats);

@@ -25,9 +25,18 @@ kl_status kl_model_estimate(kl_engine* engine, const kl_source* source, const kl
     KL_ASSIGN(const ModelSource from, read_source(source));
     LoadProgress progress;
     KL_ASSIGN(const ModelOptions o, read_model_options(options, progress));
-    KL_ASSIGN(const MemoryEstimate e, Model::estimate(*object, from, o));
-    write_struct(kl_memory_estimate{0, e.weights, e.weights_mapped, e.largest_tensor, e.kv, e.kv_per_token, e.workspace, e.total()},
-                 estimate);
+    KL_ASSIGN(const Model::Estimate both, Model::estimate(*object, from, o));
+    const MemoryEstimate &e = both.model, &v = both.encoder;
+    kl_memory_estimate out{};
+    out.weights = e.weights + v.weights;
+    out.weights_mapped = e.weights_mapped + v.weights_mapped;
+    out.largest_tensor = std::max(e.largest_tensor, v.largest_tensor);
+    out.kv = e.kv;
+    out.kv_per_token = e.kv_per_token;
+    out.workspace = e.workspace + v.workspace;
+    out.total = e.total() + v.total();
+    out.encoder = v.total();
+    write_struct(out, estimate);
     return {};
   });
 }
@@ -83,6 +92,12 @@ kl_status kl_model_get_info(kl_model* model, kl_model_info* info) {
     if (const auto slot = m->slot(); slot.ok()) {
       out.vocabulary = (*slot)->vocabulary_size;
       out.memory_bytes = (*slot)->memory;
+    }
+    if (const auto& vision = m->vision()) {
+      copy_cut(vision->spec.projector, out.projector, sizeof out.projector);
+      out.has_projector = 1;
+      out.image_rows = vision->typical_rows;
+      out.encoder_bytes = m->encoder_bytes;
     }
     write_struct(out, info);
     return {};

@@ -4,6 +4,50 @@
 using namespace kl;
 using namespace kl::c_api;
 
+namespace {
+
+// The ids of item `i`, checked before, with its images' rows where image_token stands.
+Result<Content> content_of(const kl_evaluation& given, const Model& model, size_t i) {
+  const std::span<const int32_t> ids(given.ids, given.count);
+  Content content;
+  if (given.image_count == 0) {
+    content.push_tokens(ids);
+    return content;
+  }
+  if (!model.vision()) return error(Code::unsupported, "item %zu has images, but the model was loaded without a projector", i);
+  if (!given.images) return error(Code::invalid_argument, "item %zu: images is null, but image_count is %u", i, given.image_count);
+  size_t at = 0;
+  const auto tokens_up_to_a_row = [&] {
+    for (; at < ids.size() && ids[at] != given.image_token; ++at) content.push_token(ids[at]);
+  };
+  for (uint32_t n = 0; n < given.image_count; ++n) {
+    KL_ASSIGN(const auto image, find<Image>(given.images[n]));
+    if (image->model().get() != &model) return error(Code::invalid_argument, "image %u of item %zu is of another model", n, i);
+    if (image->state() == ImageState::failed || image->state() == ImageState::cancelled) return image->status();
+    const auto features = image->features();
+    if (!features) return error(Code::busy, "image %u of item %zu is not ready", n, i);
+    for (size_t block = 0; block < features->blocks.size(); ++block) {
+      tokens_up_to_a_row();
+      const size_t rows = features->blocks[block].rows;
+      const auto row_ids = ids.subspan(at, std::min(rows, ids.size() - at));
+      if (row_ids.size() < rows || !std::all_of(row_ids.begin(), row_ids.end(), [&](int32_t id) { return id == given.image_token; })) {
+        return error(Code::invalid_argument, "item %zu: %zu rows of image %u were expected from place %zu on, with the id %d", i, rows, n,
+                     at, given.image_token);
+      }
+      content.push_block(features, block, given.image_token);
+      at += rows;
+    }
+  }
+  tokens_up_to_a_row();
+  if (at < ids.size()) {
+    return error(Code::invalid_argument, "item %zu: the id %d at place %zu stands for a row, and its images have no more", i,
+                 given.image_token, at);
+  }
+  return content;
+}
+
+}  // namespace
+
 extern "C" {
 
 kl_status kl_sequence_new(kl_model* model, kl_sequence** sequence) {
@@ -85,10 +129,11 @@ kl_status kl_evaluate(kl_model* model, const kl_evaluation* items, size_t item_c
                        slot->vocabulary_size);
         }
       }
-      work.push_back({sequence->cache.get(), std::span(given.ids, given.count), given.logits, given.logit_rows});
+      KL_ASSIGN(Content content, content_of(given, *m, i));
+      work.push_back({sequence->cache.get(), std::move(content), given.logits, given.logit_rows});
       held.push_back(std::move(sequence));
     }
-    KL_ASSIGN(const EvaluationStats done, m->engine().scheduler().evaluate(work));
+    KL_ASSIGN(const EvaluationStats done, m->engine().scheduler().evaluate(std::move(work)));
     if (stats) write_struct(kl_evaluation_stats{0, done.steps, done.device_s, done.bytes, done.macs}, stats);
     return {};
   });

@@ -28,6 +28,17 @@ Result<Json> message_array(const char* text) {
   return messages;
 }
 
+Json images_and_text(size_t images, const std::string& text) {
+  Json parts{Json::Array()};
+  Json part{Json::Object()};
+  part.set("type", Json("image"));
+  for (size_t i = 0; i < images; ++i) parts.array().push_back(part);
+  part.set("type", Json("text"));
+  part.set("text", Json(text));
+  if (!text.empty()) parts.array().push_back(std::move(part));
+  return parts;
+}
+
 }  // namespace
 
 extern "C" {
@@ -112,6 +123,7 @@ kl_status kl_session_send(kl_session* session, const char* text, const kl_send_o
     KL_ASSIGN(const GenerationOptions o, read_send_options(options));
     Json messages{Json::Array()};
     messages.array().push_back(make_message("user", content));
+    if (!o.images.empty()) messages.array().back().set("content", images_and_text(o.images.size(), content));
     KL_ASSIGN(const auto started, object->send(messages, o));
     return give_generation(started, generation);
   });

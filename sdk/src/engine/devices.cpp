@@ -114,7 +114,7 @@ Result<std::unique_ptr<Device>> open(const EngineOptions& options) {
 
 DeviceEntry entry(Backend backend, const char* why) {
   DeviceEntry e{.backend = backend, .info = {}, .why = why};
-  const auto device = open({.backend = backend, .log = {}, .cache_dir = {}});
+  const auto device = open({.backend = backend, .log = {}, .cache_dir = {}, .features = {}});
   e.available = device.ok();
   if (device.ok()) {
     e.info = (*device)->info();
@@ -152,6 +152,8 @@ EngineParts parts_for(const EngineOptions& options) {
   parts.open_device = [options] { return open(options); };
   parts.estimate = &ModelRunner::estimate;
   parts.load = &ModelRunner::load;
+  parts.estimate_encoder = &EncoderRunner::estimate;
+  parts.load_encoder = &EncoderRunner::load;
   if (options.backend == Backend::automatic || options.backend == Backend::cpu) {
     parts.measure = [](Device& device, uint32_t threads) -> Result<Roofline> {
       if (device.info().backend != "cpu")

@@ -1,5 +1,5 @@
-// One encoder on one device: weights in place, one plan and recording for tiles of every size, one tile at a time, encoded in slices. Decides nothing.
-// Not thread-safe: the scheduler thread owns it.
+// One encoder on one device: weights in place, one plan and recording for tiles of every size, one tile at a time, encoded in slices.
+// Decides nothing. Not thread-safe: the scheduler thread owns it.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -41,8 +41,8 @@ class EncoderRunner {
   // How pictures are to be prepared; max_pixels is already held to max_patches.
   virtual const PreprocessSpec& preprocess() const = 0;
   virtual const MemoryEstimate& memory() const = 0;  // the estimate that was held to
-  // What a result row depends on besides the picture: the file's header and tensor table, samples of every tensor, sizes, backend, activation format.
-  // Bytes for a feature key; the same for a copy of the file elsewhere.
+  // What a result row depends on besides the picture: the file's header and tensor table, samples of every tensor, sizes, backend,
+  // activation format. Bytes for a feature key; the same for a copy of the file elsewhere.
   virtual const std::string& identity() const = 0;
 
   // The block that encoding a tile of this size gives. Errors: invalid_argument (not a multiple of patch x merge, more than max_patches).
@@ -53,8 +53,9 @@ class EncoderRunner {
   // Segments of the tile taken up, and how many of them have run; 0, 0: none is.
   virtual uint32_t segments() const = 0;
   virtual uint32_t segments_done() const = 0;
-  // Runs up to max_segments more (at least one op each, of similar cost) and waits for them; `cancelled` may be empty, is asked before each, and ends the
-  // tile with Code::cancelled. True: the rows are ready. On error the tile is dropped. Errors: cancelled, device_lost, invalid_argument (no tile).
+  // Runs up to max_segments more (at least one op each, of similar cost) and waits for them; `cancelled` may be empty, is asked before
+  // each, and ends the tile with Code::cancelled. True: the rows are ready. On error the tile is dropped. Errors: cancelled, device_lost,
+  // invalid_argument (no tile).
   virtual Result<bool> advance(uint32_t max_segments, const std::function<bool()>& cancelled) = 0;
   // The finished tile's rows in prompt order (by lines of the grid), [rows feature_width] appended to `out`. The tile is done with. Errors:
   // invalid_argument (no finished tile), internal (values that are not finite).

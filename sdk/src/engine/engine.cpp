@@ -7,13 +7,21 @@ Result<std::shared_ptr<Engine>> Engine::open(const EngineOptions& options, const
   engine->options_ = options;
   engine->parts_ = parts;
   engine->delivery_ = std::make_shared<Delivery>();
+  engine->image_worker_ = std::make_shared<ImageWorker>();
   KL_ASSIGN(engine->scheduler_, Scheduler::start(parts.open_device, options.log));
   return engine;
 }
 
 void Engine::shutdown() {
   scheduler_->shutdown();
+  image_worker_->shutdown();
   delivery_->finish();
+}
+
+std::shared_ptr<FeatureCache> Engine::feature_cache() const {
+  const std::lock_guard lock(feature_cache_mutex_);
+  if (!feature_cache_) feature_cache_ = std::make_shared<FeatureCache>(options_.features);
+  return feature_cache_;
 }
 
 Result<Roofline> Engine::measure(uint32_t threads) const {

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "engine/delivery.h"
@@ -25,6 +26,7 @@ struct EngineOptions {
   LogSink log;
   std::string cache_dir;
   uint64_t memory_budget = 0;
+  FeatureCacheOptions features;  // its folder is cache_dir, or empty
 };
 
 // What an engine is made of; tests give their own.
@@ -34,6 +36,10 @@ struct EngineParts {
   std::function<Result<std::unique_ptr<ModelRunner>>(std::shared_ptr<const Gguf>, Device&, const RunnerOptions&, const LoadProgress&,
                                                      const LogSink&)>
       load;
+  std::function<Result<MemoryEstimate>(const Gguf&, Device&, const EncoderOptions&)> estimate_encoder;
+  std::function<Result<std::unique_ptr<EncoderRunner>>(const std::shared_ptr<const Gguf>&, Device&, const EncoderOptions&,
+                                                       const LoadProgress&, const LogSink&)>
+      load_encoder;
   std::function<Result<Roofline>(Device&, uint32_t threads)> measure;
 };
 EngineParts parts_for(const EngineOptions& options);
@@ -48,6 +54,9 @@ class Engine {
   const std::shared_ptr<Delivery>& delivery() const { return delivery_; }
   const EngineOptions& options() const { return options_; }
   const EngineParts& parts() const { return parts_; }
+  const std::shared_ptr<ImageWorker>& image_worker() const { return image_worker_; }
+  // Made at its first use.
+  std::shared_ptr<FeatureCache> feature_cache() const;
   // threads: 0 for all. Errors: invalid_argument, unsupported, busy, closed.
   Result<Roofline> measure(uint32_t threads) const;
 
@@ -58,6 +67,9 @@ class Engine {
   EngineParts parts_;
   std::shared_ptr<Scheduler> scheduler_;
   std::shared_ptr<Delivery> delivery_;
+  std::shared_ptr<ImageWorker> image_worker_;
+  mutable std::mutex feature_cache_mutex_;
+  mutable std::shared_ptr<FeatureCache> feature_cache_;
 };
 
 // One line of kl_device_get.

@@ -8,7 +8,7 @@
 
 namespace kl {
 
-enum class HandleKind : uint8_t { engine = 1, model = 2, session = 3, generation = 4, sequence = 5 };
+enum class HandleKind : uint8_t { engine = 1, model = 2, session = 3, generation = 4, sequence = 5, image = 6 };
 
 // Thread-safe.
 class HandleTable {

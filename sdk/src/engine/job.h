@@ -1,12 +1,16 @@
 // What the scheduler keeps of models, caches and generations. Fields marked [s] belong to the scheduler thread alone.
 #pragma once
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "engine/content.h"
+#include "engine/encoder_runner.h"
 #include "engine/generation.h"
+#include "engine/image.h"
 #include "engine/model_runner.h"
 #include "engine/waker.h"
 #include "sampling/sampler.h"
@@ -18,8 +22,10 @@ namespace kl {
 
 // A model in place. Released by its last user with a flag, so that letting go never allocates, waits or fails.
 struct ModelSlot {
-  uint32_t id = 0;                      // in traces
-  std::unique_ptr<ModelRunner> runner;  // [s]
+  uint32_t id = 0;                         // in traces
+  std::unique_ptr<ModelRunner> runner;     // [s]
+  std::unique_ptr<EncoderRunner> encoder;  // [s] null: no projector
+  ImageRules images;
   std::shared_ptr<const Vocabulary> vocabulary;
   uint32_t context = 0;          // tokens of one sequence
   uint32_t vocabulary_size = 0;  // V of the logits
@@ -35,7 +41,7 @@ struct CacheSlot {
   std::atomic<bool> released = false;
   bool evictable = true;               // a session's is computed again when it was evicted; a kl_sequence's is not
   std::optional<SequenceId> sequence;  // [s]
-  std::vector<int32_t> tokens;         // [s] what is in the cache
+  Content content;                     // [s] what is in the cache
   uint64_t last_used = 0;              // [s] number of the step
   bool in_use = false;                 // [s] an admitted job or an evaluation works on it
   bool registered = false;             // [s] the scheduler looks at `released`
@@ -82,8 +88,11 @@ struct Job {
   std::shared_ptr<Generation> generation;
   std::shared_ptr<JobOwner> owner;
   std::shared_ptr<CacheSlot> cache;
-  std::vector<int32_t> tokens;  // the prompt, then what was generated: all that the cache is to hold
+  Content content;  // the prompt, then what was generated: all that the cache is to hold
   uint32_t prompt_tokens = 0;
+  // A prompt that waits for its images is not put together yet: with all of them ready, `assemble` fills content and what follows from it. May throw std::bad_alloc.
+  std::vector<std::shared_ptr<Image>> images;
+  std::function<Status(Job& job)> assemble;
   SamplingOptions sampling;
   uint32_t max_tokens = 0;  // 0: no limit
   uint32_t logprobs = 0;
@@ -101,7 +110,7 @@ struct Job {
   Clock::time_point first_step, first_token, stalled_since;
   uint32_t generated = 0;
 
-  uint32_t pending() const { return static_cast<uint32_t>(tokens.size() - cache->tokens.size()); }
+  uint32_t pending() const { return static_cast<uint32_t>(content.size() - cache->content.size()); }
   bool decoding() const { return generated > 0 && pending() == 1; }
 };
 

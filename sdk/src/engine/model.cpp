@@ -49,6 +49,16 @@ Result<RunnerOptions> runner_options(const Gguf& file, const Engine& engine, con
   return r;
 }
 
+EncoderOptions encoder_options(const RunnerOptions& r) {
+  return {.activations = r.activations, .memory_budget = r.memory_budget, .pack_cache_dir = r.pack_cache_dir};
+}
+
+// [begin, end] of a longer progress.
+LoadProgress part_of(const LoadProgress& whole, double begin, double end) {
+  if (!whole) return {};
+  return [&whole, begin, end](double fraction) { return whole(begin + fraction * (end - begin)); };
+}
+
 // Local time, as strftime_now shows it in Python.
 jinja::CivilTime clock_time() {
   const std::time_t now = std::time(nullptr);
@@ -100,11 +110,28 @@ Result<std::shared_ptr<Model>> Model::load(std::shared_ptr<Engine> engine, const
     if (parsed.ok()) model->template_ = std::move(*parsed);
   }
   if (options.vocabulary_only) return model;
+  std::shared_ptr<const Gguf> projector;
+  if (options.projector) {
+    KL_ASSIGN(projector, open_file(*options.projector, options.use_mmap));
+  }
 
   Engine& e = *model->engine_;
-  const auto load = [&](Device& device, uint64_t used, const LoadProgress& report) -> Result<std::unique_ptr<ModelRunner>> {
-    KL_ASSIGN(const RunnerOptions r, runner_options(*model->file_, e, options, device, used));
-    KL_ASSIGN(auto runner, e.parts().load(model->file_, device, r, report, e.options().log));
+  const auto load = [&](Device& device, uint64_t used, const LoadProgress& report) -> Result<Scheduler::Loaded> {
+    KL_ASSIGN(RunnerOptions r, runner_options(*model->file_, e, options, device, used));
+    Scheduler::Loaded loaded;
+    double begin = 0;  // of the text model's part of the progress
+    if (projector) {
+      const auto bytes = static_cast<double>(projector->file_bytes());
+      begin = bytes / (bytes + static_cast<double>(model->file_->file_bytes()));
+      KL_ASSIGN(loaded.encoder, model->load_encoder(projector, device, r, part_of(report, 0, begin)));
+      r.features = true;
+    }
+    auto runner_loaded = e.parts().load(model->file_, device, r, part_of(report, begin, 1), e.options().log);
+    if (!runner_loaded.ok() && projector)
+      return runner_loaded.status().at("beside the projector, which takes " + with_commas(model->encoder_bytes) + " bytes");
+    KL_TRY(runner_loaded.status());
+    loaded.runner = std::move(*runner_loaded);
+    const auto& runner = loaded.runner;
     if (runner->spec().vocabulary < model->vocabulary_->size()) {
       return error(Code::corrupt, "%s has %zu tokens but logits of %u only", model->file_->name().c_str(), model->vocabulary_->size(),
                    runner->spec().vocabulary);
@@ -115,21 +142,49 @@ Result<std::shared_ptr<Model>> Model::load(std::shared_ptr<Engine> engine, const
     model->max_logit_rows = runner->options().max_outputs;
     model->kv = kl::name(runner->options().kv);
     model->activations = kl::name(runner->options().activations.value_or(device.preferred_activations()));
-    return runner;
+    return loaded;
   };
   KL_ASSIGN(model->slot_, e.scheduler().load(load, model->vocabulary_, progress));
   return model;
 }
 
-Result<MemoryEstimate> Model::estimate(const Engine& engine, const ModelSource& source, const ModelOptions& options) {
+// What it takes comes off the budget in `r`.
+Result<std::unique_ptr<EncoderRunner>> Model::load_encoder(const std::shared_ptr<const Gguf>& file, Device& device, RunnerOptions& r,
+                                                           const LoadProgress& progress) {
+  const EngineParts& parts = engine_->parts();
+  KL_ASSIGN(auto encoder, parts.load_encoder(file, device, encoder_options(r), progress, engine_->options().log));
+  encoder_bytes = encoder->memory().total();
+  if (r.memory_budget != 0) r.memory_budget = r.memory_budget > encoder_bytes ? r.memory_budget - encoder_bytes : 1;
+  if (encoder->spec().feature_width != width) {
+    return error(Code::invalid_argument, "%s gives rows of %u values, %s takes rows of %u: they do not belong together",
+                 file->name().c_str(), encoder->spec().feature_width, file_->name().c_str(), width);
+  }
+  auto facts = std::make_shared<VisionFacts>();
+  facts->spec = encoder->spec();
+  facts->preprocess = encoder->preprocess();
+  facts->identity = encoder->identity();
+  facts->typical_rows = rows_for(640, 480, facts->preprocess).ok() ? *rows_for(640, 480, facts->preprocess) : 0;
+  vision_ = std::move(facts);
+  return encoder;
+}
+
+Result<Model::Estimate> Model::estimate(const Engine& engine, const ModelSource& source, const ModelOptions& options) {
   KL_ASSIGN(const auto file, open_file(source, options.use_mmap));
-  MemoryEstimate estimate;
+  std::shared_ptr<const Gguf> projector;
+  if (options.projector) {
+    KL_ASSIGN(projector, open_file(*options.projector, options.use_mmap));
+  }
+  Estimate estimate;
   KL_TRY(engine.scheduler().on_thread(Scheduler::Needs::nothing, [&](Device& device) -> Status {
     ModelOptions unlimited = options;
     unlimited.memory_budget = 0;
     KL_ASSIGN(RunnerOptions r, runner_options(*file, engine, unlimited, device, 0));
     r.memory_budget = 0;
-    KL_ASSIGN(estimate, engine.parts().estimate(*file, device, r));
+    r.features = projector != nullptr;
+    KL_ASSIGN(estimate.model, engine.parts().estimate(*file, device, r));
+    if (projector) {
+      KL_ASSIGN(estimate.encoder, engine.parts().estimate_encoder(*projector, device, encoder_options(r)));
+    }
     return {};
   }));
   return estimate;

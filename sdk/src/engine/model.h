@@ -32,14 +32,18 @@ struct ModelOptions {
   uint32_t max_sequences = 32, max_rows = 512, max_logit_rows = 64;
   uint64_t kv_tokens = 0;
   uint64_t memory_budget = 0;
-  std::string cache_dir;  // empty: the engine's
+  std::string cache_dir;                 // empty: the engine's
+  std::optional<ModelSource> projector;  // the vision encoder's file
 };
 
 class Model {
  public:
   static Result<std::shared_ptr<Model>> load(std::shared_ptr<Engine> engine, const ModelSource& source, const ModelOptions& options,
                                              const LoadProgress& progress);
-  static Result<MemoryEstimate> estimate(const Engine& engine, const ModelSource& source, const ModelOptions& options);
+  struct Estimate {
+    MemoryEstimate model, encoder;  // encoder: zero without a projector
+  };
+  static Result<Estimate> estimate(const Engine& engine, const ModelSource& source, const ModelOptions& options);
 
   Engine& engine() const { return *engine_; }
   const std::shared_ptr<Engine>& engine_ptr() const { return engine_; }
@@ -51,6 +55,8 @@ class Model {
   const char* tensor_name(uint64_t index) const { return tensor_names_[index].c_str(); }
   // The weights in place. Error unsupported: the model was opened for its vocabulary only.
   Result<std::shared_ptr<ModelSlot>> slot() const;
+  // Null: no projector.
+  const std::shared_ptr<const VisionFacts>& vision() const { return vision_; }
   // Runs `work` with the runner between two steps. Errors: those of work and Scheduler::on_thread, unsupported as slot().
   Status with_runner(const std::function<Status(ModelRunner&)>& work) const;
 
@@ -63,8 +69,12 @@ class Model {
   // Facts of the loaded runner; zero or empty with vocabulary_only.
   uint32_t context = 0, max_sequences = 0, max_rows = 0, max_logit_rows = 0;
   std::string kv, activations;
+  uint64_t encoder_bytes = 0;  // accounted for the projector
 
  private:
+  Result<std::unique_ptr<EncoderRunner>> load_encoder(const std::shared_ptr<const Gguf>& file, Device& device, RunnerOptions& r,
+                                                      const LoadProgress& progress);
+
   std::shared_ptr<Engine> engine_;
   std::shared_ptr<const Gguf> file_;
   std::shared_ptr<const Vocabulary> vocabulary_;
@@ -73,6 +83,7 @@ class Model {
   std::optional<std::string> template_text_;
   std::optional<ChatTemplate> template_;
   Status template_status_;  // why template_ is empty
+  std::shared_ptr<const VisionFacts> vision_;
   SlotOwner<ModelSlot> slot_;
 };
 

@@ -43,8 +43,8 @@ struct MemoryEstimate {
   uint64_t total() const { return weights + kv + workspace; }
 };
 
-// The rows of one sequence in a step: slots first_position, first_position + 1, ... of its cache. The spans past `outputs` are empty for text, or have one
-// entry per token; what they view must stay until run() returns.
+// The rows of one sequence in a step: slots first_position, first_position + 1, ... of its cache. The spans past `outputs` are empty for
+// text, or have one entry per token; what they view must stay until run() returns.
 struct StepSequence {
   SequenceId cache = 0;                                    // in ModelRunner::cache(), reserved for these rows beforehand
   std::span<const int32_t> tokens;                         // at least one; where a feature row stands, any valid id

@@ -122,7 +122,7 @@ void Scheduler::loop() {
     if (!suspended_ && !stopping_.load()) {
       admit_waiting();
       reap();
-      if (step()) {
+      if (work()) {
         publish_counts();
         continue;
       }
@@ -134,6 +134,12 @@ void Scheduler::loop() {
 
 void Scheduler::take() {
   const std::lock_guard lock(mutex_);
+  for (auto& image : image_arrivals_) {
+    if (!image) continue;  // taken before, when there was no memory for the others
+    encodes_.push_back(image);
+    image.reset();
+  }
+  image_arrivals_.clear();
   if (arrivals_.empty()) return;
   jobs_.reserve(jobs_.size() + arrivals_.size());
   for (auto& job : arrivals_) jobs_.push_back(std::move(job));
@@ -192,11 +198,14 @@ Result<SlotOwner<ModelSlot>> Scheduler::load(const LoadRunner& load_runner, std:
     models_.reserve(models_.size() + 1);
     uint64_t used = 0;
     for (const auto& model : models_) used += model->memory;
-    KL_ASSIGN(slot->runner, load_runner(device, used, [&](double fraction) { return call.report(fraction) && !stopping_.load(); }));
+    KL_ASSIGN(Loaded loaded, load_runner(device, used, [&](double fraction) { return call.report(fraction) && !stopping_.load(); }));
+    slot->runner = std::move(loaded.runner);
+    slot->encoder = std::move(loaded.encoder);
+    slot->images = {slot->runner->spec().grid_positions, slot->runner->spec().bidirectional_images};
     slot->id = next_model_id_++;
     slot->context = slot->runner->options().context;
     slot->vocabulary_size = slot->runner->spec().vocabulary;
-    slot->memory = slot->runner->memory().total();
+    slot->memory = slot->runner->memory().total() + (slot->encoder ? slot->encoder->memory().total() : 0);
     models_.push_back(slot);
     return {};
   };
@@ -257,9 +266,11 @@ void Scheduler::reap() noexcept {
     drop_cache(*cache);
     return true;
   });
+  (void)next_encode();  // lets go of those that have ended
   // A model goes last: its sessions, jobs and caches have gone before (each holds the slot).
   std::erase_if(models_, [](const auto& model) {
     if (!model->released.load()) return false;
+    model->encoder.reset();
     model->runner.reset();
     return true;
   });
@@ -301,9 +312,13 @@ void Scheduler::end_everything() noexcept {
   jobs_.clear();
   for (const auto& job : arrivals_) end_job(*job, Event::stop());  // closed: no other thread adds any more
   arrivals_.clear();
+  end_encodes(Code::closed);
   run_calls(true);
   caches_.clear();
-  for (const auto& model : models_) model->runner.reset();
+  for (const auto& model : models_) {
+    model->encoder.reset();
+    model->runner.reset();
+  }
   models_.clear();
   device_.reset();
 }
@@ -322,6 +337,7 @@ void Scheduler::publish_counts() noexcept {
   stats_.kv_tokens_total = total;
   stats_.memory_bytes = memory;
   stats_.models = models_.size();
+  stats_.images_waiting = encodes_.size();
   stats_.generations_running = running;
   stats_.generations_waiting = jobs_.size() - running;
 }

@@ -1,5 +1,6 @@
-// One thread per device: it owns the device, the models on it and their caches, and is thread 0 of the CPU team. Loop: take calls and jobs; reap what was
-// cancelled or released; admit waiting jobs; choose_step (policy.h); reserve, run, commit or roll back; sample and deliver.
+// One thread per device: it owns the device, the models on it and their caches, and is thread 0 of the CPU team. Loop: take calls, jobs and images; reap what was
+// cancelled or released; admit waiting jobs; choose_work (policy.h): a slice of an image's encoding, or a step: choose_step; reserve, run, commit or roll back;
+// sample and deliver.
 //
 // Jobs:  waiting -- room in the cache --> admitted -- finish | fail | stop --> ended
 //           ^------- preempted: a job that arrived earlier needs its pages --------'
@@ -28,12 +29,14 @@ struct SchedulerStats {
   double device_s = 0;
   uint64_t generations_running = 0, generations_waiting = 0, generations_ended = 0;
   uint64_t kv_tokens_used = 0, kv_tokens_total = 0, memory_bytes = 0, models = 0;
+  uint64_t images_waiting = 0, images_encoded = 0;  // waiting: for the device or on it
+  double encode_s = 0;
 };
 
-// Tokens to append to a cache, and where the logits after the last logit_rows of them go.
+// What to append to a cache, and where the logits after the last logit_rows slots of it go.
 struct EvaluationItem {
   std::shared_ptr<CacheSlot> cache;
-  std::span<const int32_t> ids;
+  Content content;
   float* logits = nullptr;  // [logit_rows V]
   size_t logit_rows = 0;
 };
@@ -46,9 +49,12 @@ struct EvaluationStats {
 class Scheduler {
  public:
   using OpenDevice = std::function<Result<std::unique_ptr<Device>>()>;
-  // On the scheduler thread; `stop` turns true when the load is to be given up.
-  using LoadRunner =
-      std::function<Result<std::unique_ptr<ModelRunner>>(Device& device, uint64_t memory_used, const LoadProgress& progress)>;
+  struct Loaded {
+    std::unique_ptr<ModelRunner> runner;
+    std::unique_ptr<EncoderRunner> encoder;  // null: no projector
+  };
+  // On the scheduler thread.
+  using LoadRunner = std::function<Result<Loaded>(Device& device, uint64_t memory_used, const LoadProgress& progress)>;
 
   // Opens the device on the new thread. Errors: those of open_device; out_of_memory (no thread).
   static Result<std::shared_ptr<Scheduler>> start(OpenDevice open_device, LogSink log);
@@ -71,8 +77,10 @@ class Scheduler {
 
   // Takes over the job; it ends by an event, whatever happens. Error closed, device_lost: the job was not taken (and is untouched).
   Status submit(std::unique_ptr<Job>& job);
+  // Takes over an image in Stage::waiting; it ends, whatever happens. Errors closed, device_lost: it was not taken. May throw std::bad_alloc, likewise.
+  Status encode(std::shared_ptr<Image> image);
   // All or nothing. Errors: see kl_evaluate. Items have distinct caches of one model, ids checked by the caller.
-  Result<EvaluationStats> evaluate(std::span<const EvaluationItem> items);
+  Result<EvaluationStats> evaluate(std::vector<EvaluationItem> items);
 
   Status suspend();  // returns when no step runs
   Status resume();
@@ -101,6 +109,7 @@ class Scheduler {
 
   // scheduler_cache.cpp
   void admit_waiting();
+  bool images_there(Job& job);
   bool admit(Job& job);  // false: it has to wait (or has ended)
   Status match_cache(Job& job);
   void register_cache(const std::shared_ptr<CacheSlot>& cache);
@@ -111,13 +120,22 @@ class Scheduler {
   Result<std::span<const BlockCopy>> reserve_evicting(CacheSlot& cache, uint32_t rows);
 
   // scheduler_step.cpp
-  bool step();  // false: nothing to do
+  bool work();  // false: nothing to do
+  void find_runnable();
+  double step();  // seconds it took
   void run_choice(const StepChoice& choice);
+  void device_lost(const Status& status) noexcept;
   bool reserve_for(Job& job, uint32_t rows, Batch& batch);
   void step_failed(Batch& batch, const Status& status) noexcept;
   void step_done(Batch& batch, const StepResult& result);
   void sample(Job& job, std::span<const float> logits, const int32_t* greedy);
   void account(Batch& batch, const ModelSlot& model, const Status& status, double seconds) noexcept;
+
+  // scheduler_encode.cpp
+  Image* next_encode();   // null: none
+  double encode_slice();  // seconds it took
+  Status encode_some(Clock::time_point until);
+  void end_encodes(Code why) noexcept;
 
   // scheduler_evaluate.cpp
   struct Evaluation;
@@ -134,6 +152,7 @@ class Scheduler {
   mutable std::mutex mutex_;  // guards what follows
   std::deque<Call*> calls_;
   std::vector<std::unique_ptr<Job>> arrivals_;
+  std::vector<std::shared_ptr<Image>> image_arrivals_;
   bool closed_ = false;
   Status lost_;  // device_lost, once it is
   SchedulerStats stats_;
@@ -146,8 +165,19 @@ class Scheduler {
   std::unique_ptr<Device> device_;
   std::vector<std::shared_ptr<ModelSlot>> models_;
   std::vector<std::shared_ptr<CacheSlot>> caches_;
-  std::vector<std::unique_ptr<Job>> jobs_;  // in order of arrival
-  uint32_t next_model_ = 0;                 // takes the next step, if it has work
+  std::vector<std::unique_ptr<Job>> jobs_;          // in order of arrival
+  std::vector<PolicyJob> runnable_;                 // of this turn
+  std::vector<uint32_t> runnable_jobs_;             // [runnable_] index into jobs_
+  std::vector<std::vector<WholeRows>> whole_rows_;  // [jobs_] what runnable_ views
+  uint32_t next_model_ = 0;                         // takes the next step, if it has work
+  std::deque<std::shared_ptr<Image>> encodes_;      // in order of arrival; the first is being encoded, or about to be
+  struct {
+    size_t tile = 0;  // of the first
+    bool taken_up = false;
+    std::vector<float> values;
+    std::vector<FeatureBlock> blocks;
+  } encode_;
+  EncodeDebt debt_;
   Sampler sampler_;
   uint64_t step_number_ = 0;
   uint32_t next_model_id_ = 0;

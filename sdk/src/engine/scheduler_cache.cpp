@@ -6,17 +6,19 @@
 namespace kl {
 namespace {
 
-// Rows of a CPU cache are the same bits however they were computed: one kernel class.
-std::vector<ContentItem> content_of(std::span<const int32_t> tokens) {
-  std::vector<ContentItem> items(tokens.size());
-  for (size_t i = 0; i < tokens.size(); ++i) items[i].id = static_cast<uint32_t>(tokens[i]);
-  return items;
-}
-
 // The job's rows and `more`, within its context.
 uint32_t room_to_grow(const Job& job, uint32_t more) {
-  const size_t left = job.cache->model->context - job.cache->tokens.size();
+  const size_t left = job.cache->model->context - job.cache->content.size();
   return static_cast<uint32_t>(std::min<size_t>(size_t{job.pending()} + more, left));
+}
+
+// Can the rows from `slot` on be computed with what the cache still has of those before? Inside an image that is seen both ways they look back to its first
+// row, and a window shorter than that may have dropped it.
+bool resumable(const Content& content, size_t slot, const ModelSlot& model) {
+  const Content::Block* const block = model.images.bidirectional ? content.block_at(slot) : nullptr;
+  if (!block || block->first == slot) return true;
+  const auto& groups = model.runner->spec().kv_groups;
+  return std::none_of(groups.begin(), groups.end(), [&](const KvGroupSpec& g) { return g.window != 0 && g.window < block->rows; });
 }
 
 }  // namespace
@@ -33,7 +35,7 @@ Result<SlotOwner<CacheSlot>> Scheduler::fork_cache(const std::shared_ptr<CacheSl
   KL_TRY(on_thread(Needs::nothing, [&](Device&) -> Status {
     if (cache->in_use) return error(Code::busy, "the cache is in use and cannot be forked");
     if (!cache->sequence) return {};
-    copy->tokens = cache->tokens;
+    copy->content = cache->content;
     register_cache(copy);
     KL_ASSIGN(copy->sequence, cache->model->runner->cache().fork(*cache->sequence));
     return {};
@@ -44,12 +46,12 @@ Result<SlotOwner<CacheSlot>> Scheduler::fork_cache(const std::shared_ptr<CacheSl
 Status Scheduler::truncate_cache(const std::shared_ptr<CacheSlot>& cache, uint32_t length) {
   return on_thread(Needs::nothing, [&](Device&) -> Status {
     if (cache->in_use) return error(Code::busy, "the sequence is in use");
-    if (length > cache->tokens.size()) {
-      return error(Code::invalid_argument, "the sequence holds %zu tokens and cannot be cut to %u", cache->tokens.size(), length);
+    if (length > cache->content.size()) {
+      return error(Code::invalid_argument, "the sequence holds %zu tokens and cannot be cut to %u", cache->content.size(), length);
     }
-    if (length == cache->tokens.size()) return {};
+    if (length == cache->content.size()) return {};
     KL_TRY(cache->model->runner->cache().truncate(*cache->sequence, length));
-    cache->tokens.resize(length);
+    cache->content.resize(length);
     return {};
   });
 }
@@ -57,7 +59,8 @@ Status Scheduler::truncate_cache(const std::shared_ptr<CacheSlot>& cache, uint32
 Result<std::vector<int32_t>> Scheduler::cache_tokens(const std::shared_ptr<CacheSlot>& cache) {
   std::vector<int32_t> tokens;
   KL_TRY(on_thread(Needs::nothing, [&](Device&) -> Status {
-    tokens = cache->tokens;
+    const auto held = cache->content.tokens();
+    tokens.assign(held.begin(), held.end());
     return {};
   }));
   return tokens;
@@ -70,7 +73,7 @@ void Scheduler::register_cache(const std::shared_ptr<CacheSlot>& cache) {
 }
 
 void Scheduler::drop_cache(CacheSlot& cache) noexcept {
-  cache.tokens.clear();
+  cache.content.clear();
   if (cache.sequence && cache.model->runner) {
     try {
       cache.model->runner->cache().destroy(*cache.sequence);
@@ -83,9 +86,9 @@ void Scheduler::drop_cache(CacheSlot& cache) noexcept {
 
 // Names the full pages in the prefix index, so that others find them, now or after this cache has gone.
 void Scheduler::publish(CacheSlot& cache) noexcept {
-  if (!cache.sequence || cache.tokens.size() < kKvPageTokens) return;
+  if (!cache.sequence || cache.content.size() < kKvPageTokens) return;
   try {
-    const Status status = cache.model->runner->cache().publish(*cache.sequence, content_of(cache.tokens));
+    const Status status = cache.model->runner->cache().publish(*cache.sequence, cache.content.items());
     if (!status.ok()) log(LogLevel::warning, "prefix not remembered: " + status.message());
   } catch (const std::exception&) {
     log(LogLevel::warning, {});  // not remembered; nothing else is wrong
@@ -111,27 +114,33 @@ void Scheduler::preempt(Job& job) noexcept {
   job.admitted = false;
 }
 
-// Makes the cache a prefix of the job's tokens, as long as possible, one token at least left to compute.
+// Makes the cache a prefix of the job's content, as long as possible, one row at least left to compute.
 Status Scheduler::match_cache(Job& job) {
   CacheSlot& cache = *job.cache;
-  KvCache& kv = cache.model->runner->cache();
-  const size_t limit = job.tokens.size() - 1;
-  size_t common = 0;
-  while (common < cache.tokens.size() && common < limit && cache.tokens[common] == job.tokens[common]) ++common;
-  if (cache.sequence && common >= kKvPageTokens) {
-    if (common == cache.tokens.size()) return {};
+  const ModelSlot& model = *cache.model;
+  KvCache& kv = model.runner->cache();
+  const size_t common = cache.content.common(job.content, job.content.size() - 1);
+  if (cache.sequence && common >= kKvPageTokens && resumable(job.content, common, model)) {
+    if (common == cache.content.size()) return {};
     if (kv.truncate(*cache.sequence, static_cast<uint32_t>(common)).ok()) {
-      cache.tokens.resize(common);
+      cache.content.resize(common);
       return {};
     }
   }
   // Less than a page, or a window has dropped what the next row sees: what others have published may be longer.
-  drop_cache(cache);
-  register_cache(job.cache);
-  cache.sequence = kv.create_sequence(cache.model->context);
-  KL_ASSIGN(const uint32_t attached, kv.attach_prefix(*cache.sequence, content_of(job.tokens), static_cast<uint32_t>(limit)));
-  cache.tokens.assign(job.tokens.begin(), job.tokens.begin() + attached);
-  return {};
+  const std::vector<ContentItem> items = job.content.items();
+  size_t limit = job.content.size() - 1;
+  for (;;) {
+    drop_cache(cache);
+    register_cache(job.cache);
+    cache.sequence = kv.create_sequence(model.context);
+    KL_ASSIGN(const uint32_t attached, kv.attach_prefix(*cache.sequence, items, static_cast<uint32_t>(limit)));
+    if (resumable(job.content, attached, model)) {
+      cache.content.assign_front(job.content, attached);
+      return {};
+    }
+    limit = job.content.block_at(attached)->first;
+  }
 }
 
 bool Scheduler::admit(Job& job) {
@@ -155,7 +164,7 @@ bool Scheduler::admit(Job& job) {
   while (!kv.fits(demands)) {
     if (evict_one(model, &cache)) continue;
     if (!alone) return false;
-    const unsigned long long rows = job.tokens.size(), pages = kv.pool(0).capacity(), available = kv.pool(0).available();
+    const unsigned long long rows = job.content.size(), pages = kv.pool(0).capacity(), available = kv.pool(0).available();
     drop_cache(cache);
     end_job(job, Event::fail(error(Code::context_full,
                                    "the prompt of %s tokens does not fit in the cache: %s token places are free of %s, and what holds "
@@ -168,7 +177,7 @@ bool Scheduler::admit(Job& job) {
   cache.in_use = true;
   if (!job.was_admitted) {
     job.was_admitted = true;
-    const auto cached = static_cast<uint32_t>(cache.tokens.size());
+    const auto cached = static_cast<uint32_t>(cache.content.size());
     job.generation->update_stats([&](GenerationStats& s) { s.cached_tokens = cached; });
     const std::lock_guard lock(mutex_);
     stats_.cached_tokens += cached;
@@ -176,7 +185,32 @@ bool Scheduler::admit(Job& job) {
   return true;
 }
 
-// In order of arrival, per model: nobody overtakes one that waits.
+// With the last image of its prompt the prompt is put together. False: one is not ready yet, or the job has ended.
+bool Scheduler::images_there(Job& job) {
+  if (!job.assemble) return true;
+  for (const auto& image : job.images) {
+    switch (image->state()) {
+      case ImageState::ready:
+        break;
+      case ImageState::failed:
+      case ImageState::cancelled:
+        end_job(job, Event::fail(image->status()));
+        return false;
+      default:
+        return false;
+    }
+  }
+  const Status assembled = job.assemble(job);
+  if (!assembled.ok()) {
+    end_job(job, Event::fail(assembled));
+    return false;
+  }
+  job.assemble = nullptr;
+  job.images.clear();
+  return true;
+}
+
+// In order of arrival, per model: nobody overtakes one that waits for room; one that waits for its images does not stand in the way.
 void Scheduler::admit_waiting() {
   std::vector<const ModelSlot*> full;
   for (const auto& job : jobs_) {
@@ -184,6 +218,7 @@ void Scheduler::admit_waiting() {
     const ModelSlot* const model = job->cache->model.get();
     if (std::find(full.begin(), full.end(), model) != full.end()) continue;
     try {
+      if (!images_there(*job)) continue;
       if (!admit(*job) && !job->done) full.push_back(model);
     } catch (const std::bad_alloc&) {
       drop_cache(*job->cache);

@@ -9,15 +9,16 @@ namespace kl {
 struct Scheduler::Evaluation {
   struct Item {
     EvaluationItem given;
-    size_t done = 0;                     // tokens computed
+    Content whole{};                     // what the cache is to hold in the end
+    size_t done = 0;                     // slots computed
     std::optional<SequenceId> before{};  // a fork of the sequence as it was
     size_t length_before = 0;
     bool held = false;               // in_use is ours
     uint32_t rows = 0, outputs = 0;  // of the current step
-    size_t left() const { return given.ids.size() - done; }
+    size_t left() const { return given.content.size() - done; }
     // Rows that ask for logits among the next `n`.
     size_t outputs_of(size_t n) const {
-      const size_t silent = given.ids.size() - given.logit_rows;
+      const size_t silent = given.content.size() - given.logit_rows;
       return done + n > silent ? done + n - std::max(silent, done) : 0;
     }
   };
@@ -28,10 +29,10 @@ struct Scheduler::Evaluation {
   }
 };
 
-Result<EvaluationStats> Scheduler::evaluate(std::span<const EvaluationItem> items) {
+Result<EvaluationStats> Scheduler::evaluate(std::vector<EvaluationItem> items) {
   Evaluation evaluation;
   evaluation.items.reserve(items.size());
-  for (const EvaluationItem& item : items) evaluation.items.push_back({.given = item});
+  for (EvaluationItem& item : items) evaluation.items.push_back({.given = std::move(item)});
   Status status = on_thread(Needs::device, [&](Device&) { return begin_evaluation(evaluation); });
   while (status.ok() && !evaluation.finished()) status = on_thread(Needs::device, [&](Device&) { return evaluate_step(evaluation); });
   const Status ended = on_thread(Needs::nothing, [&](Device&) -> Status {
@@ -51,14 +52,17 @@ Status Scheduler::begin_evaluation(Evaluation& evaluation) {
     CacheSlot& cache = *item.given.cache;
     if (cache.in_use) return error(Code::busy, "the sequence is in another call");
     cache.in_use = item.held = true;
-    if (item.left() > model.context - cache.tokens.size()) {
-      return error(Code::context_full, "the sequence holds %zu tokens of at most %u and cannot take %zu more", cache.tokens.size(),
+    if (item.left() > model.context - cache.content.size()) {
+      return error(Code::context_full, "the sequence holds %zu tokens of at most %u and cannot take %zu more", cache.content.size(),
                    model.context, item.left());
     }
     register_cache(item.given.cache);
     if (!cache.sequence) cache.sequence = model.runner->cache().create_sequence(model.context);
-    cache.tokens.reserve(cache.tokens.size() + item.left());
-    item.length_before = cache.tokens.size();
+    item.whole = cache.content;
+    item.whole.append(item.given.content);
+    KL_TRY(check_blocks(item.whole, model.images, limits.max_rows));
+    cache.content.reserve_for(item.whole, item.whole.size());
+    item.length_before = cache.content.size();
     rows += item.left();
     outputs += item.given.logit_rows;
   }
@@ -78,13 +82,29 @@ Status Scheduler::evaluate_step(Evaluation& evaluation) {
     item.rows = item.outputs = 0;
     if (item.left() > 0 && chosen.size() < limits.max_sequences) chosen.push_back(&item);
   }
+  // Rows that must stay whole have a step to themselves; others stop in front of them.
+  const ImageRules& images = evaluation.items[0].given.cache->model->images;
+  std::vector<size_t> may(chosen.size());  // [chosen] rows, at most
+  bool alone = false;
+  for (size_t i = 0; i < chosen.size(); ++i) {
+    const Evaluation::Item& item = *chosen[i];
+    const auto whole = whole_rows(item.whole, item.given.cache->content.size(), images);
+    if (!whole.empty() && whole[0].first == 0) {
+      chosen = {chosen[i]};
+      may = {whole[0].end};
+      alone = true;
+      break;
+    }
+    may[i] = whole.empty() ? item.left() : whole[0].first;
+  }
   // Equal parts, then what is left over to whoever can use it.
   size_t rows = limits.max_rows, outputs = limits.max_outputs;
   for (bool changed = true; changed;) {
     changed = false;
     const size_t part = std::max<size_t>(rows / chosen.size(), 1), output_part = std::max<size_t>(outputs / chosen.size(), 1);
-    for (Evaluation::Item* item : chosen) {
-      size_t n = std::min({item->left() - item->rows, part, rows});
+    for (size_t i = 0; i < chosen.size(); ++i) {
+      Evaluation::Item* const item = chosen[i];
+      size_t n = std::min({may[i] - item->rows, part, rows});
       const size_t allowed = std::min(outputs, output_part);
       const auto more = [&](size_t count) { return item->outputs_of(item->rows + count) - item->outputs; };
       if (more(n) > allowed) n -= more(n) - allowed;
@@ -97,6 +117,12 @@ Status Scheduler::evaluate_step(Evaluation& evaluation) {
       changed = true;
     }
   }
+  if (alone && chosen[0]->rows < may[0]) {
+    return error(Code::invalid_argument,
+                 "logits of more than %u of an image's %zu rows are asked for, which must be in one step: load the model with a larger "
+                 "max_logit_rows",
+                 limits.max_outputs, may[0]);
+  }
   StepBatch step;
   KvCache& kv = runner.cache();
   struct Reserved {  // rolled back unless committed
@@ -107,6 +133,8 @@ Status Scheduler::evaluate_step(Evaluation& evaluation) {
     }
   } reserved{kv, {}};
   reserved.sequences.reserve(chosen.size());
+  std::vector<StepRows> more;  // what step.sequences view
+  more.reserve(chosen.size());
   uint64_t cached = 0;
   uint32_t total_rows = 0, total_outputs = 0;
   for (const Evaluation::Item* item : chosen) {
@@ -115,9 +143,10 @@ Status Scheduler::evaluate_step(Evaluation& evaluation) {
     KL_ASSIGN(const auto copies, reserve_evicting(cache, item->rows));
     reserved.sequences.push_back(*cache.sequence);
     step.copies.insert(step.copies.end(), copies.begin(), copies.end());
-    step.sequences.push_back(
-        {*cache.sequence, item->given.ids.subspan(item->done, item->rows), static_cast<uint32_t>(cache.tokens.size()), item->outputs});
-    cached += cache.tokens.size();
+    const StepRows& own = more.emplace_back(item->whole.rows(cache.content.size(), item->rows, images));
+    step.sequences.push_back({*cache.sequence, item->given.content.tokens().subspan(item->done, item->rows),
+                              static_cast<uint32_t>(cache.content.size()), item->outputs, own.positions, own.spans, own.features});
+    cached += cache.content.size();
     total_rows += item->rows;
     total_outputs += item->outputs;
   }
@@ -150,8 +179,7 @@ Status Scheduler::evaluate_step(Evaluation& evaluation) {
     if (item->rows == 0) continue;
     CacheSlot& cache = *item->given.cache;
     KL_TRY(kv.commit(*cache.sequence, item->rows));
-    const auto ids = item->given.ids.subspan(item->done, item->rows);
-    cache.tokens.insert(cache.tokens.end(), ids.begin(), ids.end());
+    cache.content.follow(item->whole, item->rows);
     cache.last_used = step_number_;
     const size_t first_output = item->given.logit_rows - item->outputs_of(item->left());
     if (item->outputs > 0) std::memcpy(item->given.logits + first_output * vocabulary, logits, sizeof(float) * vocabulary * item->outputs);
@@ -174,7 +202,7 @@ void Scheduler::end_evaluation(Evaluation& evaluation, bool keep) noexcept {
     if (item.before) {
       if (!keep) {
         std::swap(*cache.sequence, *item.before);
-        cache.tokens.resize(std::min(cache.tokens.size(), item.length_before));
+        cache.content.resize(std::min(cache.content.size(), item.length_before));
       }
       try {
         kv.destroy(*item.before);

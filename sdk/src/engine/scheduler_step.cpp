@@ -25,18 +25,38 @@ class Scheduler::Batch {
   KvCache& kv;
   std::vector<Row> rows;
   StepBatch step;
+  std::vector<StepRows> more;  // one per sequence of the step
   ModelRunner::Cost cost;
 };
 
-bool Scheduler::step() {
+// A step, or a slice of an image's encoding.
+bool Scheduler::work() {
   if (!lost_.ok()) return false;
-  std::vector<PolicyModel> models(models_.size());
-  for (size_t i = 0; i < models_.size(); ++i) {
-    const RunnerOptions& o = models_[i]->runner->options();
-    models[i] = {o.max_rows, o.max_outputs, o.max_sequences, models_[i]->next_job};
+  find_runnable();
+  Image* const image = next_encode();
+  const bool text = !runnable_.empty();
+  switch (choose_work(text, image != nullptr, image && image->unsliced(), debt_)) {
+    case Work::nothing:
+      return false;
+    case Work::text: {
+      const double seconds = step();
+      debt_ = image ? after_text(debt_, seconds) : EncodeDebt{};
+      return true;
+    }
+    case Work::encode:
+      break;
   }
-  std::vector<PolicyJob> choices;
-  std::vector<uint32_t> index;  // of jobs_
+  const bool unsliced = image->unsliced();
+  const double seconds = encode_slice();
+  if (text && !unsliced) debt_ = after_encode(debt_, seconds);
+  return true;
+}
+
+// The jobs that could be part of a step now.
+void Scheduler::find_runnable() {
+  runnable_.clear();
+  runnable_jobs_.clear();
+  whole_rows_.resize(std::max(whole_rows_.size(), jobs_.size()));
   const Clock::time_point now = Clock::now();
   for (uint32_t i = 0; i < jobs_.size(); ++i) {
     Job& job = *jobs_[i];
@@ -49,24 +69,33 @@ bool Scheduler::step() {
     job.stalled = stalled;
     if (stalled) continue;
     const auto model = std::find(models_.begin(), models_.end(), job.cache->model);
-    choices.push_back({static_cast<uint32_t>(model - models_.begin()), job.pending(), job.decoding(), job.alone});
-    index.push_back(i);
+    whole_rows_[i] = whole_rows(job.content, job.cache->content.size(), (*model)->images);
+    runnable_.push_back({static_cast<uint32_t>(model - models_.begin()), job.pending(), job.decoding(), job.alone, whole_rows_[i]});
+    runnable_jobs_.push_back(i);
   }
-  StepChoice choice = choose_step(models, choices, next_model_);
-  if (choice.slices.empty()) return false;
+}
+
+double Scheduler::step() {
+  std::vector<PolicyModel> models(models_.size());
+  for (size_t i = 0; i < models_.size(); ++i) {
+    const RunnerOptions& o = models_[i]->runner->options();
+    models[i] = {o.max_rows, o.max_outputs, o.max_sequences, models_[i]->next_job};
+  }
+  StepChoice choice = choose_step(models, runnable_, next_model_);
+  if (choice.slices.empty()) return 0;
   next_model_ = choice.next_model;
   models_[choice.model]->next_job = choice.next_job;
-  for (StepSlice& slice : choice.slices) slice.job = index[slice.job];
+  for (StepSlice& slice : choice.slices) slice.job = runnable_jobs_[slice.job];
+  const Clock::time_point began = Clock::now();
   run_choice(choice);
-  return true;
+  return seconds_between(began, Clock::now());
 }
 
 // Pages for the job's rows: from idle sessions, then from the latest arrival. False: the job is not part of this step.
 bool Scheduler::reserve_for(Job& job, uint32_t rows, Batch& batch) {
   CacheSlot& cache = *job.cache;
   batch.rows.reserve(batch.rows.size() + 1);
-  const size_t needed = cache.tokens.size() + rows;
-  if (cache.tokens.capacity() < needed) cache.tokens.reserve(std::max(needed, 2 * cache.tokens.capacity()));
+  cache.content.reserve_for(job.content, cache.content.size() + rows);
   for (;;) {
     const auto copies = reserve_evicting(cache, rows);
     if (copies.ok()) {
@@ -117,11 +146,13 @@ void Scheduler::run_choice(const StepChoice& choice) {
       if (!reserve_for(job, slice.rows, batch)) continue;
     }
     if (batch.rows.empty()) return;
+    batch.more.reserve(batch.rows.size());
     for (const Batch::Row& row : batch.rows) {
       const Job& job = *row.job;
-      const auto length = static_cast<uint32_t>(job.cache->tokens.size());
-      batch.step.sequences.push_back(
-          {*job.cache->sequence, std::span(job.tokens).subspan(length, row.rows), length, row.outputs ? 1u : 0u});
+      const auto length = static_cast<uint32_t>(job.cache->content.size());
+      const StepRows& more = batch.more.emplace_back(job.content.rows(length, row.rows, model->images));
+      batch.step.sequences.push_back({*job.cache->sequence, job.content.tokens().subspan(length, row.rows), length, row.outputs ? 1u : 0u,
+                                      more.positions, more.spans, more.features});
       if (row.outputs && (!job.sampling.is_plain_greedy() || job.logprobs > 0)) greedy = false;
       cached += length;
       rows += row.rows;
@@ -161,20 +192,22 @@ void Scheduler::step_failed(Batch& batch, const Status& status) noexcept {
   const std::vector<Batch::Row> rows = std::move(batch.rows);
   batch.rows.clear();
   if (status.code() == Code::cancelled) return;  // the cancelled job is reaped; the others go on in the next step
-  if (status.code() == Code::device_lost) {
-    {
-      const std::lock_guard lock(mutex_);
-      lost_ = status;
-    }
-    log(LogLevel::error, status.message());
-    for (const auto& job : jobs_) end_job(*job, Event::fail(status));
-    return;
-  }
+  if (status.code() == Code::device_lost) return device_lost(status);
   if (rows.size() == 1) {
     end_job(*rows[0].job, Event::fail(status));
     return;
   }
   for (const Batch::Row& row : rows) row.job->alone = true;
+}
+
+void Scheduler::device_lost(const Status& status) noexcept {
+  {
+    const std::lock_guard lock(mutex_);
+    lost_ = status;
+  }
+  log(LogLevel::error, status.message());
+  for (const auto& job : jobs_) end_job(*job, Event::fail(status));
+  end_encodes(Code::device_lost);
 }
 
 void Scheduler::step_done(Batch& batch, const StepResult& result) {
@@ -184,8 +217,7 @@ void Scheduler::step_done(Batch& batch, const StepResult& result) {
   for (Batch::Row& row : rows) {
     CacheSlot& cache = *row.job->cache;
     const Status committed = batch.kv.commit(*cache.sequence, row.rows);
-    const auto from = row.job->tokens.begin() + static_cast<ptrdiff_t>(cache.tokens.size());
-    cache.tokens.insert(cache.tokens.end(), from, from + row.rows);  // capacity was reserved
+    cache.content.follow(row.job->content, row.rows);  // capacity was reserved
     cache.last_used = step_number_;
     row.job->alone = false;
     if (!committed.ok()) end_job(*row.job, Event::fail(committed));
@@ -198,7 +230,7 @@ void Scheduler::step_done(Batch& batch, const StepResult& result) {
     output += row.outputs ? 1 : 0;
     if (job.done) continue;
     const uint32_t total = job.prompt_tokens;
-    if (job.generated == 0) job.generation->progress(std::min(static_cast<uint32_t>(job.cache->tokens.size()), total), total);
+    if (job.generated == 0) job.generation->progress(std::min(static_cast<uint32_t>(job.cache->content.size()), total), total);
     if (!row.outputs) continue;
     try {
       const std::span<const float> logits =
@@ -210,14 +242,14 @@ void Scheduler::step_done(Batch& batch, const StepResult& result) {
   }
 }
 
-// The next token of a job whose tokens are all in the cache.
+// The next token of a job whose content is all in the cache.
 void Scheduler::sample(Job& job, std::span<const float> logits, const int32_t* greedy) {
   const Vocabulary& vocabulary = *job.cache->model->vocabulary;
   Event event{.kind = EventKind::token};
   if (greedy && job.sampling.is_plain_greedy() && job.logprobs == 0) {
     event.token = *greedy;
   } else {
-    const auto token = sampler_.sample(logits, job.sampling, job.tokens, job.tokens.size());
+    const auto token = sampler_.sample(logits, job.sampling, job.content.tokens(), job.content.size());
     if (!token.ok()) return end_job(job, Event::fail(token.status()));
     event.token = *token;
   }
@@ -241,14 +273,14 @@ void Scheduler::sample(Job& job, std::span<const float> logits, const int32_t* g
   if (is_end) {
     reason = FinishReason::stop;
   } else {
-    job.tokens.push_back(event.token);
+    job.content.push_token(event.token);
     ++job.generated;
     std::string text;
     const Status pushed = job.detokenizer->push(event.token, text);
     if (!pushed.ok()) return end_job(job, Event::fail(pushed));
     if (job.stops.push(text, event.text)) reason = FinishReason::stop_string;
     if (reason == FinishReason::none && job.generated == job.max_tokens) reason = FinishReason::length;
-    if (reason == FinishReason::none && job.tokens.size() > job.cache->model->context) reason = FinishReason::context_full;
+    if (reason == FinishReason::none && job.content.size() > job.cache->model->context) reason = FinishReason::context_full;
     job.answer += event.text;
   }
   job.generation->update_stats([&](GenerationStats& s) {

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "vision/feature_key.h"
+
 namespace kl {
 
 Json make_message(std::string_view role, std::string_view content) {
@@ -10,6 +12,29 @@ Json make_message(std::string_view role, std::string_view content) {
   message.set("content", Json(std::string(content)));
   return message;
 }
+
+namespace {
+
+// What follows from a prompt.
+Status set_prompt(Job& job, Content content, const Model& model) {
+  if (content.empty()) return error(Code::invalid_argument, "the prompt has no token");
+  if (content.size() > model.context) {
+    return error(Code::context_full, "the prompt has %s tokens, the session's context %s", with_commas(content.size()).c_str(),
+                 with_commas(model.context).c_str());
+  }
+  KL_TRY(check_blocks(content, job.cache->model->images, model.max_rows));
+  // A text that begins with the first generated token has no space of the tokenizer's own in front.
+  const Vocabulary& vocabulary = *model.vocabulary();
+  const auto tokens = content.tokens();
+  const bool text_start = std::all_of(tokens.begin(), tokens.end(), [&](int32_t id) { return vocabulary.is_special(id); });
+  job.detokenizer.emplace(model.vocabulary(), Detokenizer::Options{.render_special = false, .text_start = text_start});
+  job.prompt_tokens = static_cast<uint32_t>(content.size());
+  job.content = std::move(content);
+  job.generation->update_stats([&](GenerationStats& s) { s.prompt_tokens = job.prompt_tokens; });
+  return {};
+}
+
+}  // namespace
 
 // The right to change the session, for the time of a call; a generation that was started keeps it.
 class Session::Claim {
@@ -46,6 +71,10 @@ Result<std::shared_ptr<Session>> Session::create(std::shared_ptr<Model> model, c
   session->cache_ = model->engine().scheduler().new_cache(slot, true);
   session->model_ = std::move(model);
   session->messages_ = session->first_messages();
+  const bool sees = session->model_->vision() != nullptr;
+  if (sees) session->mark_ = new_mark();
+  session->form_ = probe_template([&](const Json& messages, bool begin_answer) { return session->render(messages, begin_answer); },
+                                  sees ? session->model_->vision()->spec.text.placeholder : "");
   ++session->model_->engine().sessions;
   return session;
 }
@@ -60,16 +89,64 @@ Json Session::first_messages() const {
   return messages;
 }
 
-// The messages as the template writes them, answer begun, as tokens. Control tokens come from the template's own characters only (R15).
-Result<std::vector<int32_t>> Session::prompt(const Json& messages) const {
+Result<Rendered> Session::render(const Json& messages, bool begin_answer) const {
   Json variables = options_.variables;
   variables.set("messages", messages);
-  variables.set("add_generation_prompt", Json(true));
-  KL_ASSIGN(const Rendered rendered, model_->render(variables, template_ ? &*template_ : nullptr, std::nullopt));
-  std::vector<TextPiece> pieces;
-  pieces.reserve(rendered.pieces.size());
-  for (const Piece& piece : rendered.pieces) pieces.push_back({piece.text, piece.trusted});
-  return model_->tokenizer().encode(pieces, {.add_special = true});
+  variables.set("add_generation_prompt", Json(begin_answer));
+  return model_->render(variables, template_ ? &*template_ : nullptr, std::nullopt);
+}
+
+// The messages as the template writes them, answer begun. Control tokens come from the template's own characters only (R15).
+Result<ImagePrompt> Session::prompt(const Json& messages, size_t images) const {
+  KL_ASSIGN(const Rendered rendered, render(messages_for(messages, form_, mark_), true));
+  return cut_at_images(rendered, form_, images > 0 ? model_->vision()->spec.text.placeholder : "", mark_, images);
+}
+
+// A picture that this session or the engine's feature cache remembers.
+Result<std::shared_ptr<Image>> Session::find_image(const std::string& key) const {
+  const auto parsed = key_from_hex(key);
+  if (!parsed) return error(Code::invalid_argument, "an image is named by the 64 digits of its key, not \"%s\"", key.c_str());
+  for (const auto& image : images_) {
+    const auto features = image->features();
+    if (features && features->key == *parsed) return image;
+  }
+  const FeatureHit hit = model_->engine().feature_cache()->begin(*parsed).hit;
+  if (!hit) return error(Code::not_found, "the feature cache has no image %s: open the picture again and send it anew", key.c_str());
+  if (hit.features->width != model_->width) {
+    return error(Code::invalid_argument, "image %s has rows of %u values, this model takes %u", key.c_str(), hit.features->width,
+                 model_->width);
+  }
+  return Image::ready(model_, hit);
+}
+
+Result<Session::Images> Session::take_images(Json& messages, const Images& given) const {
+  Images images;
+  size_t taken = 0, parts = 0;
+  KL_TRY(for_each_image(messages, [&](Json& part) -> Status {
+    if (!model_->vision()) {
+      return error(Code::unsupported, "a message has an image, but %s was loaded without a projector", model_->file().name().c_str());
+    }
+    const Json* const named = part.find("image");
+    if (named) {
+      if (!named->string()) return error(Code::invalid_argument, "\"image\" of an image part must be the key of a picture");
+      KL_ASSIGN(auto found, find_image(*named->string()));
+      images.push_back(std::move(found));
+    } else {
+      ++parts;
+      if (taken < given.size() && given[taken]->model() != model_) {
+        return error(Code::invalid_argument, "image %zu was opened for another model", taken);
+      }
+      if (taken < given.size()) images.push_back(given[taken++]);
+    }
+    Json plain{Json::Object()};
+    plain.set("type", Json("image"));
+    part = std::move(plain);
+    return {};
+  }));
+  if (parts != given.size()) {
+    return error(Code::invalid_argument, "%zu image parts in the messages and %zu images: their numbers must agree", parts, given.size());
+  }
+  return images;
 }
 
 Result<std::shared_ptr<Generation>> Session::send(const Json& messages, const GenerationOptions& options) {
@@ -83,20 +160,37 @@ Result<std::shared_ptr<Generation>> Session::send(const Json& messages, const Ge
   }
   Claim claim(*this);
   KL_TRY(claim.status());
-  Json all = messages_;  // ours alone while claimed
-  all.array().insert(all.array().end(), messages.array().begin(), messages.array().end());
-  KL_ASSIGN(std::vector<int32_t> tokens, prompt(all));
-  const size_t before = messages_.array().size();
+  Json added = messages;
+  KL_ASSIGN(const Images fresh, take_images(added, options.images));
+  Json all = messages_;  // ours alone while claimed, as are images_
+  all.array().insert(all.array().end(), added.array().begin(), added.array().end());
+  Images images = images_;
+  images.insert(images.end(), fresh.begin(), fresh.end());
+  KL_ASSIGN(ImagePrompt cut, prompt(all, images.size()));
+  const auto assembly = [model = model_, shared = std::make_shared<const ImagePrompt>(std::move(cut)), images](Job& job) -> Status {
+    std::vector<std::shared_ptr<const Features>> features;
+    features.reserve(images.size());
+    for (const auto& image : images) features.push_back(image->features());
+    const ImageText text = model->vision() ? model->vision()->spec.text : ImageText{};
+    KL_ASSIGN(Content content,
+              assemble(*shared, text, features, model->tokenizer(), model->vocabulary()->find(text.placeholder).value_or(0)));
+    return set_prompt(job, std::move(content), *model);
+  };
+  const size_t before = messages_.array().size(), images_before = images_.size();
+  Images sent = images;
   {
     const std::lock_guard lock(mutex_);
     std::swap(messages_, all);
+    std::swap(images_, images);
     undo_ = before;
+    undo_images_ = images_before;
     is_chat_ = true;
   }
-  auto generation = start(std::move(tokens), options, claim);
+  auto generation = start(options, claim, assembly, std::move(sent));
   if (!generation.ok()) {
     const std::lock_guard lock(mutex_);
     std::swap(messages_, all);
+    std::swap(images_, images);
   }
   return generation;
 }
@@ -114,34 +208,38 @@ Result<std::shared_ptr<Generation>> Session::generate_raw(std::vector<int32_t> t
     const std::lock_guard lock(mutex_);
     is_chat_ = false;
   }
-  return start(std::move(tokens), options, claim);
+  if (!options.images.empty()) return error(Code::invalid_argument, "images go with messages, not with a raw prompt");
+  return start(options, claim,
+               [&](Job& job) {
+                 Content content;
+                 content.push_tokens(tokens);
+                 return set_prompt(job, std::move(content), *model_);
+               },
+               {});
 }
 
-Result<std::shared_ptr<Generation>> Session::start(std::vector<int32_t> tokens, const GenerationOptions& options, Claim& claim) {
+// assemble: puts the prompt together; called now, or by the scheduler when the last image is ready.
+Result<std::shared_ptr<Generation>> Session::start(const GenerationOptions& options, Claim& claim,
+                                                   const std::function<Status(Job& job)>& assemble, Images images) {
   const SamplingOptions sampling = options.sampling.value_or(options_.sampling);
   KL_TRY(check(sampling));
-  if (tokens.empty()) return error(Code::invalid_argument, "the prompt has no token");
-  if (tokens.size() > model_->context) {
-    return error(Code::context_full, "the prompt has %s tokens, the session's context %s", with_commas(tokens.size()).c_str(),
-                 with_commas(model_->context).c_str());
-  }
   Engine& engine = model_->engine();
   auto job = std::make_unique<Job>();
   KL_ASSIGN(job->stops, StopTexts::create(options.stop));
   job->generation = std::make_shared<Generation>(options.event_queue, engine.scheduler().waker(), engine.delivery());
   job->owner = shared_from_this();
   job->cache = cache_.get();
-  // A text that begins with the first generated token has no space of the tokenizer's own in front.
-  const Vocabulary& vocabulary = *model_->vocabulary();
-  const bool text_start = std::all_of(tokens.begin(), tokens.end(), [&](int32_t id) { return vocabulary.is_special(id); });
-  job->detokenizer.emplace(model_->vocabulary(), Detokenizer::Options{.render_special = false, .text_start = text_start});
-  job->prompt_tokens = static_cast<uint32_t>(tokens.size());
-  job->tokens = std::move(tokens);
   job->sampling = sampling;
   job->max_tokens = options.max_tokens;
   job->logprobs = options.logprobs;
   job->ignore_end = options.ignore_end;
-  job->generation->update_stats([&](GenerationStats& s) { s.prompt_tokens = job->prompt_tokens; });
+  const bool all_there = std::all_of(images.begin(), images.end(), [](const auto& image) { return image->features() != nullptr; });
+  if (all_there) {
+    KL_TRY(assemble(*job));
+  } else {
+    job->images = std::move(images);
+    job->assemble = assemble;
+  }
   std::shared_ptr<Generation> generation = job->generation;
   {
     const std::lock_guard lock(mutex_);
@@ -164,7 +262,10 @@ void Session::job_ended(const Job& job, EventKind how) {
   active_.reset();
   busy_ = false;
   if (!is_chat_) return;
-  const auto undo = [&] { messages_.array().erase(messages_.array().begin() + static_cast<ptrdiff_t>(undo_), messages_.array().end()); };
+  const auto undo = [&] {
+    messages_.array().erase(messages_.array().begin() + static_cast<ptrdiff_t>(undo_), messages_.array().end());
+    images_.erase(images_.begin() + static_cast<ptrdiff_t>(undo_images_), images_.end());
+  };
   if (how == EventKind::failed || (how == EventKind::stopped && job.generated == 0)) return undo();
   try {
     messages_.array().push_back(make_message("assistant", job.answer));
@@ -180,6 +281,7 @@ Status Session::reset() {
   Json messages = first_messages();
   const std::lock_guard lock(mutex_);
   messages_ = std::move(messages);
+  images_.clear();
   return {};
 }
 
@@ -189,7 +291,10 @@ Result<std::shared_ptr<Session>> Session::fork() {
   std::shared_ptr<Session> copy(new Session());
   copy->options_ = options_;
   copy->template_ = template_;
+  copy->form_ = form_;
+  copy->mark_ = mark_;
   copy->messages_ = messages_;
+  copy->images_ = images_;
   KL_ASSIGN(copy->cache_, model_->engine().scheduler().fork_cache(cache_.get()));
   copy->model_ = model_;
   ++model_->engine().sessions;
@@ -199,7 +304,14 @@ Result<std::shared_ptr<Session>> Session::fork() {
 Result<std::string> Session::history() const {
   const std::lock_guard lock(mutex_);
   if (busy_) return error(Code::busy, "the session's generation has not ended");
-  return to_text(messages_);
+  if (images_.empty()) return to_text(messages_);
+  Json named = messages_;
+  size_t next = 0;
+  KL_TRY(for_each_image(named, [&](Json& part) -> Status {
+    if (next < images_.size()) part.set("image", Json(images_[next++]->info().key));
+    return {};
+  }));
+  return to_text(named);
 }
 
 Status Session::restore(const std::string& messages_json) {
@@ -210,8 +322,10 @@ Status Session::restore(const std::string& messages_json) {
   }
   Claim claim(*this);
   KL_TRY(claim.status());
+  KL_ASSIGN(Images images, take_images(messages, {}));
   const std::lock_guard lock(mutex_);
   messages_ = std::move(messages);
+  images_ = std::move(images);
   return {};
 }
 

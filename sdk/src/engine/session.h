@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "engine/image_prompt.h"
 #include "engine/model.h"
 
 namespace kl {
@@ -30,6 +31,7 @@ struct GenerationOptions {
   bool ignore_end = false;
   uint32_t event_queue = 64;
   std::vector<std::string> stop;
+  std::vector<std::shared_ptr<Image>> images;  // of the new messages' image parts, in order
 };
 
 Json make_message(std::string_view role, std::string_view content);
@@ -58,19 +60,29 @@ class Session : public JobOwner, public std::enable_shared_from_this<Session> {
  private:
   Session() = default;
   class Claim;
-  Result<std::vector<int32_t>> prompt(const Json& messages) const;
-  Result<std::shared_ptr<Generation>> start(std::vector<int32_t> tokens, const GenerationOptions& options, Claim& claim);
+  using Images = std::vector<std::shared_ptr<Image>>;
+  Result<Rendered> render(const Json& messages, bool begin_answer) const;
+  Result<ImagePrompt> prompt(const Json& messages, size_t images) const;
+  // The images of the messages' parts: named by key, or the next of `given`. What the parts say of them beyond their type is taken out.
+  Result<Images> take_images(Json& messages, const Images& given) const;
+  Result<std::shared_ptr<Image>> find_image(const std::string& key) const;
+  Result<std::shared_ptr<Generation>> start(const GenerationOptions& options, Claim& claim, const std::function<Status(Job& job)>& assemble,
+                                            Images images);
   Json first_messages() const;
 
   std::shared_ptr<Model> model_;
   SessionOptions options_;
   std::optional<ChatTemplate> template_;
+  TemplateForm form_;
+  std::string mark_;  // for images, where the template knows none
 
   mutable std::mutex mutex_;
   bool busy_ = false;  // generating, or a call is at work on the session
   bool closed_ = false;
   Json messages_{Json::Array()};
-  size_t undo_ = 0;       // messages before the turn that is being generated
+  Images images_;    // of the messages' image parts, in order
+  size_t undo_ = 0;  // messages before the turn that is being generated
+  size_t undo_images_ = 0;
   bool is_chat_ = false;  // that turn adds to the messages
   std::shared_ptr<Generation> active_;
   SlotOwner<CacheSlot> cache_;  // last: freed before the model it is in

@@ -109,7 +109,7 @@ struct KvWrite {
 
 // out = softmax(scale * q K' + mask) V over the row's own sequence; cap c: c tanh(x / c)    q [T H*D] -> out [T H*D]
 // A row at slot s with span [a, b) (StepParams::row_span; a = s, b = s + 1 but for rows that see each other in both directions) attends to
-// slots [min(a, max(0, s - window + 1)), max(b, s + 1)).
+// slots [max(0, s - window + 1), max(b, s + 1)): the span lets a row see ahead, the window holds for what is behind it.
 struct Attention {
   Value q, out;
   KvRef cache;

@@ -1,4 +1,5 @@
-// A decoder family: how its hyperparameters are read, which tensors its layers have, and the layer itself. One file per family; the registry lists them.
+// A decoder family: how its hyperparameters are read, which tensors its layers have, and the layer itself. One file per family; the
+// registry lists them.
 #pragma once
 #include <span>
 #include <string>
@@ -22,20 +23,22 @@ struct Family {
 
 std::span<const Family* const> families();
 
-// The family of a file and its validated spec. Errors: unsupported architecture (named, with the list of known ones), keys missing or out of range.
+// The family of a file and its validated spec. Errors: unsupported architecture (named, with the list of known ones), keys missing or out
+// of range.
 struct Model {
   const Family* family = nullptr;
   Spec spec;
 };
 Result<Model> read_model(const Metadata& metadata, const TensorLookup& find);
 
-// The model's step as a Program: embedding, layers, head; with `greedy` also the highest logit of each output row, with `features` rows of an encoder where
-// a token is negative.
+// The model's step as a Program: embedding, layers, head; with `greedy` also the highest logit of each output row, with `features` rows of
+// an encoder where a token is negative.
 Result<Program> describe(const Model& model, const TensorLookup& find, bool greedy, bool features);
 
 // ---- shared by the families' read functions ----
 
-// Reads rope.freq_base, rope.dimension_count and linear rope.scaling of `metadata` into a RopeSpec. Other scaling types are refused by name.
+// Reads rope.freq_base, rope.dimension_count and linear rope.scaling of `metadata` into a RopeSpec. Other scaling types are refused by
+// name.
 Result<RopeSpec> read_rope(const Metadata& metadata, const Spec& spec, RopeStyle style);
 // Fills spec.layer with `rope` and each layer's window (window_of(layer); 0: none), and spec.kv_groups from the distinct windows.
 void assign_layers(Spec& spec, const RopeSpec& rope, const std::function<uint32_t(uint32_t layer)>& window_of);

@@ -1,5 +1,5 @@
-// Qwen2 and 2.5 (biases on q, k and v), Qwen2-VL and 2.5-VL's text model (the same with M-RoPE) and Qwen3 (RMS norm on every q and k head, its own head
-// size). Qwen team, 2024 and 2025.
+// Qwen2 and 2.5 (biases on q, k and v), Qwen2-VL and 2.5-VL's text model (the same with M-RoPE) and Qwen3 (RMS norm on every q and k head,
+// its own head size). Qwen team, 2024 and 2025.
 #include "models/blocks.h"
 #include "models/family.h"
 
@@ -48,7 +48,8 @@ static Status read(const Metadata& m, const TensorLookup&, Spec& s) {
   return {};
 }
 
-// M-RoPE (Wang et al., 2024): rope.dimension_sections says how many pairs follow the time, the line and the column of a row; a fourth number is always 0.
+// M-RoPE (Wang et al., 2024): rope.dimension_sections says how many pairs follow the time, the line and the column of a row; a fourth
+// number is always 0.
 static Status read_vl(const Metadata& m, const TensorLookup&, Spec& s) {
   KL_ASSIGN(RopeSpec rope, read_rope(m, s, RopeStyle::halves));
   const std::string name = key(s, "rope.dimension_sections");

@@ -1,5 +1,6 @@
-// A model's hyperparameters, read from metadata and validated against declared ranges (R8). Variants come from these fields, never from a name.
-// Dimension letters: T rows in this step, S cached length, H query heads, G KV heads, D head size, M model width, F FFN width, V vocabulary.
+// A model's hyperparameters, read from metadata and validated against declared ranges (R8). Variants come from these fields, never from a
+// name. Dimension letters: T rows in this step, S cached length, H query heads, G KV heads, D head size, M model width, F FFN width, V
+// vocabulary.
 #pragma once
 #include <cstdint>
 #include <optional>

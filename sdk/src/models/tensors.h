@@ -70,8 +70,8 @@ struct TensorWant {
   bool optional = false;
   Stored stored = Stored::plain;
 };
-// Adds one tensor to the builder; an absent optional one is an invalid id. Errors: missing tensor, wrong shape (named with what was expected and what
-// came), a kernel or transposed matrix in a format of blocks.
+// Adds one tensor to the builder; an absent optional one is an invalid id. Errors: missing tensor, wrong shape (named with what was
+// expected and what came), a kernel or transposed matrix in a format of blocks.
 Result<WeightId> add_tensor(Builder& b, const TensorWant& want, const TensorLookup& find);
 // `pattern` with the layer's number in place of "{}".
 std::string layer_name(const char* pattern, uint32_t layer);

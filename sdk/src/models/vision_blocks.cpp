@@ -1,5 +1,5 @@
-// The block that all towers here share: x + attention(norm(x)), then x + ffn(norm(x)) (Dosovitskiy et al., 2020), with rope and a gate where a family
-// has them.
+// The block that all towers here share: x + attention(norm(x)), then x + ffn(norm(x)) (Dosovitskiy et al., 2020), with rope and a gate
+// where a family has them.
 #include "models/vision_blocks.h"
 
 #include <algorithm>

@@ -1,5 +1,6 @@
-// CLIP's tower (Radford et al., 2021) as LLaVA-1.5 uses it (Liu et al., 2023): a class token before the patches, a norm before the blocks, the rows of the
-// last block but one, two linear maps with GELU between. The class token's row is computed with the rest and left out of the result.
+// CLIP's tower (Radford et al., 2021) as LLaVA-1.5 uses it (Liu et al., 2023): a class token before the patches, a norm before the blocks,
+// the rows of the last block but one, two linear maps with GELU between. The class token's row is computed with the rest and left out of
+// the result.
 #include "models/vision_blocks.h"
 #include "models/vision_family.h"
 

@@ -1,4 +1,5 @@
-// An encoder family: how its hyperparameters are read, which tensors it has, and its step. One file per tower; the registry lists a row per projector.
+// An encoder family: how its hyperparameters are read, which tensors it has, and its step. One file per tower; the registry lists a row per
+// projector.
 #pragma once
 #include <span>
 #include <string>
@@ -29,8 +30,8 @@ struct Encoder {
   const VisionFamily* family = nullptr;
   VisionSpec spec;
 };
-// The encoder of a projector's file. Errors: unsupported (another architecture, no vision encoder, an unknown projector: named, with the list), keys or
-// tensors missing or out of range.
+// The encoder of a projector's file. Errors: unsupported (another architecture, no vision encoder, an unknown projector: named, with the
+// list), keys or tensors missing or out of range.
 Result<Encoder> read_encoder(const Metadata& metadata, const TensorLookup& find);
 
 // Encoding one tile as a Program with Program::features, cut after every op.
@@ -44,7 +45,8 @@ inline uint32_t segmentations(const VisionSpec& s) { return s.window > 0 ? 2 : 1
 
 // The patches along a side of a tile of fixed size.
 uint32_t grid_side(const VisionSpec& s);
-// Sets merge from the width of the projector's first matrix, `inputs` = merge*merge*M, which must agree with metadata key `key` where that is present.
+// Sets merge from the width of the projector's first matrix, `inputs` = merge*merge*M, which must agree with metadata key `key` where that
+// is present.
 Status read_merge(const Metadata& metadata, const char* key, uint64_t inputs, VisionSpec& spec);
 // A tensor's dimension, 2^32 - 1 at most, 0 where it is missing: what shapes say better than keys. add_tensor reports the missing one.
 uint32_t dimension(const TensorLookup& find, const char* name, size_t index);

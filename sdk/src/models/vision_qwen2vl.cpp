@@ -1,5 +1,5 @@
-// Qwen2-VL's tower (Wang et al., 2024): tiles of any size, 2-D rope instead of a position table, 2 x 2 patches merged by two linear maps with GELU between.
-// Qwen2.5-VL's (Bai et al., 2025): RMS norms, a gated feed-forward, most blocks within windows.
+// Qwen2-VL's tower (Wang et al., 2024): tiles of any size, 2-D rope instead of a position table, 2 x 2 patches merged by two linear maps
+// with GELU between. Qwen2.5-VL's (Bai et al., 2025): RMS norms, a gated feed-forward, most blocks within windows.
 #include "models/vision_blocks.h"
 #include "models/vision_family.h"
 
@@ -42,8 +42,8 @@ static constexpr VisionRow<B> kGatedBlock[] = {
 };
 // clang-format on
 
-// Not in the file: the rope's base, the epsilon (the key holds the text model's; the originals have 1e-6 in code), pixel limits (of the published
-// preprocessor) where their keys are missing. image_size is a dummy.
+// Not in the file: the rope's base, the epsilon (the key holds the text model's; the originals have 1e-6 in code), pixel limits (of the
+// published preprocessor) where their keys are missing. image_size is a dummy.
 static Status read(const Metadata& m, const TensorLookup& find, VisionSpec& s) {
   constexpr uint64_t kMinPixels = 56 * 56, kMaxPixels = 28 * 28 * 16384;
   KL_TRY(read_merge(m, "clip.vision.spatial_merge_size", dimension(find, "mm.0.weight", 0), s));

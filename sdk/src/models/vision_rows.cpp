@@ -9,8 +9,8 @@ struct Square {
   uint32_t y = 0, x = 0;  // in the grid of result rows
 };
 
-// All squares of the grid, window after window (lines of windows, squares line by line within); without windows line by line. `begins` gets the index of
-// each window's first square, and the count.
+// All squares of the grid, window after window (lines of windows, squares line by line within); without windows line by line. `begins` gets
+// the index of each window's first square, and the count.
 std::vector<Square> squares_in_order(uint32_t height, uint32_t width, uint32_t window, std::vector<uint32_t>& begins) {
   const uint32_t side = window > 0 ? window : std::max(height, width);
   std::vector<Square> order;

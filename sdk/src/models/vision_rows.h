@@ -1,5 +1,6 @@
-// The rows of one tile: in which order an encoder's Program takes its patches, and what each row brings as step data. Patches that become one result row
-// are neighbours, and where the encoder has windows, those of a window are too: so merging and windowed attention need no permutation. Pure; thread-safe.
+// The rows of one tile: in which order an encoder's Program takes its patches, and what each row brings as step data. Patches that become
+// one result row are neighbours, and where the encoder has windows, those of a window are too: so merging and windowed attention need no
+// permutation. Pure; thread-safe.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -23,7 +24,8 @@ struct TileRows {
 };
 inline constexpr uint32_t kNoRowPixel = ~uint32_t{0};
 
-// Sizes in pixels. Errors: invalid_argument (not the encoder's tile, not a multiple of its squares, more than max_patches: named with what is right).
+// Sizes in pixels. Errors: invalid_argument (not the encoder's tile, not a multiple of its squares, more than max_patches: named with what
+// is right).
 Result<TileRows> tile_rows(const VisionSpec& spec, uint32_t tile_width, uint32_t tile_height, uint32_t max_patches);
 // The grid of result rows alone, {height, width}. Errors: as above.
 Result<std::array<uint32_t, 2>> result_grid(const VisionSpec& spec, uint32_t tile_width, uint32_t tile_height, uint32_t max_patches);

@@ -1,5 +1,5 @@
-// SigLIP towers (Zhai et al., 2023) with two projectors: Idefics3 and SmolVLM put the rows of merge x merge patches side by side (pixel shuffle) before one
-// linear map; Gemma 3 takes their mean, norms it and maps it.
+// SigLIP towers (Zhai et al., 2023) with two projectors: Idefics3 and SmolVLM put the rows of merge x merge patches side by side (pixel
+// shuffle) before one linear map; Gemma 3 takes their mean, norms it and maps it.
 #include "models/vision_blocks.h"
 #include "models/vision_family.h"
 

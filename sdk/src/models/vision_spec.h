@@ -1,6 +1,7 @@
-// An encoder's hyperparameters, read from the projector's file (clip.* keys) and validated against declared ranges (R8), and what its projector kind
-// decides beyond them: how pictures are sized and what text stands around an image. Plain numbers: nothing here knows pixels or text processing.
-// Dimension letters: T patches (rows) of one tile, M width, F FFN width, H heads, D head size, N width of a result row (the decoder's M), U result rows.
+// An encoder's hyperparameters, read from the projector's file (clip.* keys) and validated against declared ranges (R8), and what its
+// projector kind decides beyond them: how pictures are sized and what text stands around an image. Plain numbers: nothing here knows pixels
+// or text processing. Dimension letters: T patches (rows) of one tile, M width, F FFN width, H heads, D head size, N width of a result row
+// (the decoder's M), U result rows.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -15,7 +16,8 @@ namespace kl {
 enum class TileRule : uint8_t { stretch, crop, pad, split, whole, dynamic };
 enum class TileFilter : uint8_t { bilinear, bicubic, lanczos };
 
-// What stands around an image in the prompt, as text in which special tokens are recognised. {r} and {c} are a tile's row and column, from 1.
+// What stands around an image in the prompt, as text in which special tokens are recognised. {r} and {c} are a tile's row and column, from
+// 1.
 struct ImageText {
   const char* placeholder = "";  // the token by which a chat template marks an image; it is replaced by all that follows
   const char* before = "";       // an image of one tile
@@ -59,8 +61,8 @@ struct VisionSpec {
   ImageText text;
 };
 
-// The text around an image of rows x columns tiles and the whole (0, 0: one tile): element i stands before block i of rows, the last one behind the last
-// block. `bare`: no template wrote what it would around the placeholder.
+// The text around an image of rows x columns tiles and the whole (0, 0: one tile): element i stands before block i of rows, the last one
+// behind the last block. `bare`: no template wrote what it would around the placeholder.
 std::vector<std::string> text_around(const ImageText& text, uint32_t rows, uint32_t columns, bool bare);
 
 }  // namespace kl

@@ -46,8 +46,8 @@ class EncodingTokenizer final : public Tokenizer {
     std::vector<TokenId> out;
     out.reserve(text.size() / 4 + 8);
     MergeScratch scratch;
-    const bool add_bos = options.add_special && vocabulary_->add_bos() && vocabulary_->bos();
-    const bool add_eos = options.add_special && vocabulary_->add_eos() && vocabulary_->eos();
+    const bool add_bos = options.add_special && options.begins && vocabulary_->add_bos() && vocabulary_->bos();
+    const bool add_eos = options.add_special && options.ends && vocabulary_->add_eos() && vocabulary_->eos();
     bool last_is_eos = false;
     size_t done = 0;
     while (true) {

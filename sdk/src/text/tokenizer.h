@@ -29,6 +29,9 @@ class Tokenizer {
  public:
   struct Options {
     bool add_special = true;  // bos in front and eos behind as the vocabulary says; no second one where the text brings its own
+    // A stretch of a longer input, between rows of images, say, at which it is cut as at special tokens.
+    bool begins = true;  // false: something stands before: no bos
+    bool ends = true;    // false: something follows: no eos
   };
 
   // Error unsupported or internal: the vocabulary's pre-tokenizer.

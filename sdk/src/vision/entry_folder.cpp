@@ -82,15 +82,21 @@ Status EntryFolder::look() {
     const std::optional<FeatureKey> key = key_from_hex(name);
     if (!key) continue;
     const Entry entry(folder_ + "/" + name);
+    if (entry.fd() == -ENOENT || entry.fd() == -ELOOP) continue;
     OsFileStat stat;
-    if (entry.fd() < 0 || entry.stat(&stat) < 0 || !stat.regular) continue;
-    seen[*key] = {stat.size, stat.modified_ns};
-    bytes += stat.size;
+    if (entry.fd() < 0 || entry.stat(&stat) < 0) {
+      seen[*key] = {};  // an entry of unknown size: what is known of it below, else it is the first to go
+    } else if (stat.regular) {
+      seen[*key] = {stat.size, stat.modified_ns};
+    }
   }
   const std::lock_guard lock(mutex_);
-  // Our own memory of a use is finer than the file system's clock.
   for (auto& [key, known] : seen) {
-    if (const auto before = index_.find(key); before != index_.end()) known.used_ns = std::max(known.used_ns, before->second.used_ns);
+    if (const auto before = index_.find(key); before != index_.end()) {
+      if (known.used_ns == 0) known = before->second;
+      known.used_ns = std::max(known.used_ns, before->second.used_ns);  // our memory of a use is finer than the file system's clock
+    }
+    bytes += known.bytes;
   }
   index_ = std::move(seen);
   bytes_ = bytes;
@@ -115,6 +121,7 @@ Result<std::vector<std::byte>> EntryFolder::read(const FeatureKey& key) {
   bytes.resize(static_cast<size_t>(got));  // a file cut short meanwhile: its format will say so
   (void)os().touch(entry.fd());            // a folder that may only be read still serves
   note(key, stat.size);
+  evict_until(0, 0);  // when it is another process's and was not counted yet
   return bytes;
 }
 
@@ -129,7 +136,7 @@ Status EntryFolder::write(const FeatureKey& key, std::span<const std::byte> byte
 }
 
 Status EntryFolder::remove(const FeatureKey& key) {
-  const Status removed = remove_file(path_of(key));
+  Status removed = remove_file(path_of(key));
   if (!removed.ok() && removed.code() != Code::not_found) return removed;
   forget(key);
   return {};

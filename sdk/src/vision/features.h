@@ -2,6 +2,7 @@
 // Immutable once made; shared by sessions, jobs and the feature cache.
 #pragma once
 #include <array>
+#include <compare>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -14,7 +15,7 @@ namespace kl {
 struct FeatureKey {
   std::array<uint8_t, 32> bytes{};
   bool operator==(const FeatureKey&) const = default;
-  auto operator<=>(const FeatureKey&) const = default;
+  std::strong_ordering operator<=>(const FeatureKey& other) const { return bytes <=> other.bytes; }
   std::string hex() const;  // 64 lower-case digits
 };
 

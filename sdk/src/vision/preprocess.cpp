@@ -130,6 +130,7 @@ class PaddedLines final : public LineSource {
     std::memcpy(padded_.data() + size_t{3} * left_, inner_.line(y - top_), size_t{3} * inner_.width());
     return padded_.data();
   }
+  bool repeats(uint32_t y) const override { return (y > 0 && y < top_) || y > top_ + inner_.height(); }
 
  private:
   ViewLines inner_;

@@ -137,7 +137,7 @@ Result<Features> pool_rows(Features features, uint32_t max_rows) {
   uint32_t side = 2;
   while (rows_after(features, side) > max_rows) ++side;  // ends: with the longest side every block is one row
 
-  const size_t width = features.width;
+  const size_t width = std::max<size_t>(features.width, 1);
   std::vector<float> values;
   std::vector<std::array<uint16_t, 2>> places;
   bool whole = true;

@@ -57,9 +57,14 @@ struct Taps {
   std::vector<int16_t> low;     // the same, pillow only: the weight is high << kLowBits | low
 };
 
-int16_t rounded(double weight, int bits) {
+// The originals' two ways to round: a half is added (taken off) and the fraction dropped.
+int64_t half_up(double value) {
+  const double shifted = value + 0.5;
+  return static_cast<int64_t>(shifted);
+}
+int32_t fixed_point(double weight, int bits) {
   const double scaled = weight * (1 << bits);
-  return static_cast<int16_t>(scaled < 0 ? scaled - 0.5 : scaled + 0.5);
+  return static_cast<int32_t>(scaled < 0 ? -half_up(-scaled) : half_up(scaled));
 }
 
 // Outputs [begin, begin + outputs) of `to`, from `from` inputs.
@@ -74,8 +79,8 @@ Taps make_taps(uint32_t from, uint32_t to, uint32_t begin, uint32_t outputs, Fil
   taps.count.resize(outputs);
   const auto reach = [&](uint32_t output, uint32_t& first, uint32_t& count) {
     const double center = scale * (output + 0.5);
-    const auto low = static_cast<int64_t>(center - support + 0.5);
-    const auto high = static_cast<int64_t>(center + support + 0.5);
+    const auto low = half_up(center - support);
+    const auto high = half_up(center + support);
     first = static_cast<uint32_t>(std::max<int64_t>(low, 0));
     count = static_cast<uint32_t>(std::min<int64_t>(high, from) - first);
     return center;
@@ -108,7 +113,7 @@ Taps make_taps(uint32_t from, uint32_t to, uint32_t begin, uint32_t outputs, Fil
       largest = std::max(largest, *std::max_element(weights.begin(), weights.begin() + count));
     }
     taps.bits = 0;
-    while (taps.bits < kPillowBits && static_cast<int>(0.5 + largest * (1 << (taps.bits + 1))) < (1 << 15)) ++taps.bits;
+    while (taps.bits < kPillowBits && half_up(largest * (1 << (taps.bits + 1))) < (1 << 15)) ++taps.bits;
   }
   taps.high.resize(taps.stride * outputs);
   if (sums == Sums::pillow) taps.low.resize(taps.high.size());
@@ -117,11 +122,10 @@ Taps make_taps(uint32_t from, uint32_t to, uint32_t begin, uint32_t outputs, Fil
     weigh(begin + o);
     for (uint32_t i = 0; i < taps.count[o]; ++i) {
       const size_t at = o * taps.stride + i;
+      const int32_t weight = fixed_point(weights[i], taps.bits);
       if (sums == Sums::torch) {
-        taps.high[at] = rounded(weights[i], taps.bits);
+        taps.high[at] = static_cast<int16_t>(weight);
       } else {
-        const double scaled = weights[i] * (1 << taps.bits);
-        const auto weight = static_cast<int32_t>(scaled < 0 ? scaled - 0.5 : scaled + 0.5);
         taps.high[at] = static_cast<int16_t>(weight >> kLowBits);
         taps.low[at] = static_cast<int16_t>(weight & ((1 << kLowBits) - 1));
       }
@@ -222,7 +226,14 @@ Picture resample(LineSource& source, uint32_t width, uint32_t height, const Wind
   for (uint32_t o = 0; o < window.height; ++o) {
     const uint32_t first = across.first[o];
     const uint32_t end = first + across.count[o];
-    for (next = std::max(next, first); next < end; ++next) finished_line(next, ring.data() + next % ring_lines * values);
+    for (next = std::max(next, first); next < end; ++next) {
+      int16_t* const out = ring.data() + next % ring_lines * values;
+      if (next > across.first[0] && source.repeats(next)) {
+        std::copy_n(ring.data() + (next - 1) % ring_lines * values, values, out);
+      } else {
+        finished_line(next, out);
+      }
+    }
     std::fill(high.begin(), high.end(), 0);
     std::fill(low.begin(), low.end(), 0);
     for (uint32_t y = first; y < end; ++y) {

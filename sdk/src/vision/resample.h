@@ -24,6 +24,8 @@ class LineSource {
   virtual uint32_t height() const = 0;
   // Line y, [width][3]; valid until the next call.
   virtual const uint8_t* line(uint32_t y) = 0;
+  // Line y > 0 is known to equal the one before: the work on that one is used again.
+  virtual bool repeats(uint32_t /*y*/) const { return false; }
 };
 
 // Lines of a view of any format, alpha over white; RGB is passed on without a copy.

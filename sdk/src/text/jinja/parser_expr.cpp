@@ -12,8 +12,8 @@ struct BinaryOp {
   int level;
   Op op;
 };
-// Loosest first. Comparisons (between `and` and `+`) chain and `~` takes any number, so they are not here. Powers associate to the left, as in Jinja2.
-constexpr int kOr = 0, kAnd = 1, kNot = 2, kCompare = 3, kAdd = 4, kConcat = 5, kMul = 6, kPow = 7, kUnary = 8;
+// Loosest first. Comparisons (level 3) chain and `~` takes any number, so they are not in the table. Powers associate to the left, as in Jinja2.
+constexpr int kOr = 0, kAnd = 1, kNot = 2, kAdd = 4, kConcat = 5, kMul = 6, kPow = 7, kUnary = 8;
 constexpr std::array<BinaryOp, 7> kBinary = {{{"+", kAdd, Op::add},
                                               {"-", kAdd, Op::sub},
                                               {"*", kMul, Op::mul},

@@ -1,4 +1,4 @@
-// The terminal side of the sample: line editing, a progress bar, Ctrl-C.
+// The terminal side of the samples: line editing, a progress bar, Ctrl-C.
 #pragma once
 #include <optional>
 #include <string>

@@ -57,7 +57,7 @@ install(FILES ${PROJECT_BINARY_DIR}/kinglet-config.cmake ${PROJECT_BINARY_DIR}/k
 
 if(kinglet_type STREQUAL "STATIC_LIBRARY")
   set(KINGLET_PC_REQUIRES "Requires:${KINGLET_PC_MODULES}")
-  set(KINGLET_PC_LIBS "-L\${libdir} -lkinglet -lstdc++ -lm -pthread")
+  set(KINGLET_PC_LIBS "-L\${libdir} -lkinglet -lstdc++ -lm -ldl -pthread")
 else()
   set(KINGLET_PC_REQUIRES "Requires.private:${KINGLET_PC_MODULES}")
   set(KINGLET_PC_LIBS "-L\${libdir} -lkinglet")

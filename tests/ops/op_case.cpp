@@ -338,7 +338,7 @@ constexpr size_t kGuard = 4096;
 Built build(const OpCase& c) { return Maker(c, false).make(); }
 Built build_magnitudes(const OpCase& c) { return Maker(c, true).make(); }
 
-Result<Run> run(Device& device, const Built& built, int repeats) {
+Result<Run> run(Device& device, const Built& built, int repeats, std::chrono::milliseconds timeout) {
   KL_ASSIGN(const Plan plan, make_plan(built.program, device, built.config));
   KL_ASSIGN(std::unique_ptr<Memory> arena, device.allocate(plan.arena_bytes + kGuard, MemoryUse::arena));
   const auto fill = [&](Memory& memory, std::byte with) {
@@ -414,7 +414,7 @@ Result<Run> run(Device& device, const Built& built, int repeats) {
     const auto begin = std::chrono::steady_clock::now();
     for (int i = 0; i < (last ? repeats : 1); ++i) {
       KL_ASSIGN(const Ticket ticket, device.submit(*recording, 0, recording->segments()));
-      KL_TRY(device.wait(ticket, std::chrono::milliseconds(60000)));
+      KL_TRY(device.wait(ticket, timeout));
     }
     out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() / repeats;
     at += rows;

@@ -1,10 +1,11 @@
-// The file of compiled pipelines: whole or a miss. And what a device that is lost leaves behind.
+// The file of compiled pipelines: whole or a miss; and how the device refuses and ends.
 #include "vulkan/pipeline_file.h"
 
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 
+#include "ops/op_case.h"
 #include "vulkan/driver.h"
 #include "vulkan/shaders.h"
 
@@ -73,6 +74,22 @@ TEST(VulkanDevice, AllocationsBeyondTheBudgetAreRefusedWithTheSizes) {
   ASSERT_FALSE(memory.ok());
   EXPECT_EQ(memory.status().code(), Code::out_of_memory);
   EXPECT_NE(memory.status().message().find("1,125,899,906,842,624"), std::string::npos) << memory.status().message();
+}
+
+// A wait that times out is the last one: nothing is asked of the device again, and nothing it may still use is freed.
+TEST(VulkanDevice, OneThatDoesNotFinishInTimeIsAbandoned) {
+  KL_VULKAN_OR_SKIP(other);
+  auto device = open_vulkan({.device = 0, .cache_dir = {}, .hide_memory = false});
+  ASSERT_TRUE(device.ok()) << device.status().message();
+  const ops::OpCase slow{"linear", {{"T", "64"}, {"K", "2048"}, {"N", "2048"}, {"w", "q4_0"}, {"act", "f32"}}};
+  const auto result = ops::run(**device, ops::build(slow), 1, std::chrono::milliseconds(0));
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.status().code(), Code::device_lost) << result.status().message();
+  EXPECT_EQ((*device)->allocate(100, MemoryUse::kv).status().code(), Code::device_lost);
+  EXPECT_EQ((*device)->copy({}).code(), Code::device_lost);
+  EXPECT_EQ((*device)->wait(1, std::chrono::milliseconds(0)).code(), Code::device_lost);
+  device->reset();
+  EXPECT_TRUE(ops::run(*other, ops::build({"add", {{"T", "13"}, {"K", "172"}}})).ok()) << "another device of the process goes on";
 }
 
 TEST(VulkanDevice, CopiesOutsideAMemoryAreRefused) {

@@ -7,10 +7,10 @@
 layout(push_constant) uniform Push {
   uint row_pixel_at;  // word of the step
   uint size;
-  float mean_0, mean_1, mean_2, deviation_0, deviation_1, deviation_2;
 };
 layout(std430, binding = 1) restrict readonly buffer Pixels { uint pixels[]; };
 layout(std430, binding = 2) restrict writeonly buffer Out { float y[]; };
+layout(std430, binding = 3) restrict readonly buffer Levels { float level[]; };  // [3][256]: what each byte becomes, from the host in double precision
 
 layout(local_size_x = 64) in;
 
@@ -24,6 +24,5 @@ void main() {
   }
   uint c = i / area, line = (i % area) / size, column = i % size;
   uint at = first + line * step_word[STEP_PIXEL_STRIDE] + 3u * column + c;
-  float mean = c == 0u ? mean_0 : c == 1u ? mean_1 : mean_2, deviation = c == 0u ? deviation_0 : c == 1u ? deviation_1 : deviation_2;
-  y[t * 3u * area + i] = (float((pixels[at >> 2] >> (8u * (at & 3u))) & 255u) / 255.0 - mean) / deviation;
+  y[t * 3u * area + i] = level[256u * c + ((pixels[at >> 2] >> (8u * (at & 3u))) & 255u)];
 }

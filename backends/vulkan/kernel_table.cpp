@@ -99,6 +99,13 @@ Result<BufferRange> BindContext::weight(WeightId w) const {
   return error(Code::internal, "weight %s does not lie in memory of this device", info(w).name.c_str());
 }
 
+Result<BufferRange> BindContext::table(std::span<const float> values) const {
+  KL_ASSIGN(std::unique_ptr<DeviceMemory> memory, DeviceMemory::allocate(context, values.size_bytes(), Access::upload, false));
+  std::memcpy(memory->host(), values.data(), values.size_bytes());
+  tables.push_back(std::move(memory));
+  return BufferRange{tables.back()->buffer(), 0, values.size_bytes()};
+}
+
 Status BindContext::read(WeightId w, std::span<std::byte> out) const {
   for (const WeightUse& use : planned.support.weights) {
     if (!(use.weight == w)) continue;

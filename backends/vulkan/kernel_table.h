@@ -58,6 +58,8 @@ struct BindContext {
   RopeTables& ropes;
   Copier& copier;
   std::vector<AttentionKind>& kinds;
+  const std::shared_ptr<Context>& context;
+  std::vector<std::unique_ptr<DeviceMemory>>& tables;  // what the recording owns beside its operands
 
   const WeightInfo& info(WeightId w) const { return plan.program.info(w); }
   uint32_t width(Value v) const { return plan.program.info(v).width; }
@@ -69,6 +71,8 @@ struct BindContext {
   Result<BufferRange> weight(WeightId w) const;
   BufferRange kv_layer(KvRef ref) const;
   KvPageLayout kv_layout(KvRef ref) const;
+  // Constants that live as long as the recording.
+  Result<BufferRange> table(std::span<const float> values) const;
   Status read(WeightId w, std::span<std::byte> out) const;  // a weight back to the host
   // Words of the step's parameters, for push constants.
   uint32_t word(const void* field) const;

@@ -19,14 +19,14 @@ std::vector<VkMemoryPropertyFlags> wishes(Access access, bool unified) {
   switch (access) {
     case Access::device:
       // Over a bus, host reads of device memory crawl: only where memory is one may the host use it directly.
-      if (unified) return {kDevice | kHost | kCached, kHost | kCached, kDevice, 0};
-      return {kDevice, 0};
+      if (unified) return {kDevice | kHost | kCached, kHost | kCached, kDevice};
+      return {kDevice};  // never quietly in host memory: what does not fit is refused
     case Access::upload:
       return {kDevice | kHost, kHost};
     case Access::readback:
       return {kHost | kCached, kHost};
   }
-  return {0};
+  return {};
 }
 
 }  // namespace

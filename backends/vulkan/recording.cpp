@@ -55,7 +55,8 @@ class Recorder {
     const Plan& plan = r_.plan;
     for (uint32_t at = 0; at < plan.ops.size(); ++at) {
       const PlannedOp& planned = plan.ops[at];
-      const BindContext context{plan, planned, r_.bindings, r_.context->limits().maxStorageBufferRange, r_.ropes, r_.copier, kinds_};
+      const BindContext context{plan,   planned,    r_.bindings,       r_.context->limits().maxStorageBufferRange, r_.ropes, r_.copier,
+                                kinds_, r_.context, recording_.tables_};
       std::vector<Dispatch> dispatches;
       KL_TRY(kernels()[planned.support.row].bind(planned.op, context, dispatches));
       uint32_t stage = ~0u;
@@ -81,7 +82,7 @@ class Recorder {
       const uint32_t words[4] = {kinds_[i].window, kinds_[i].heads, 0, 0};
       std::memcpy(recording_.grids_->host() + i * kKindBytes, words, sizeof words);
     }
-    const BindContext context{plan, plan.ops[0], r_.bindings, 0, r_.ropes, r_.copier, kinds_};
+    const BindContext context{plan, plan.ops[0], r_.bindings, 0, r_.ropes, r_.copier, kinds_, r_.context, recording_.tables_};
     Dispatch d;
     d.variant = {Shader::prepare};
     d.buffers = {{recording_.grids_->buffer(), 0, kMaxKinds * kKindBytes},

@@ -30,7 +30,8 @@ class VulkanRecording final : public Recording {
   std::vector<VkCommandBuffer> commands_;
   VkDescriptorPool pool_ = VK_NULL_HANDLE;
   std::unique_ptr<DeviceMemory> grids_;  // kinds of attention, then the grids that prepare.comp makes of them
-  uint32_t at_once_ = 4;                 // layers, until one has been measured
+  std::vector<std::unique_ptr<DeviceMemory>> tables_;
+  uint32_t at_once_ = 4;  // layers, until one has been measured
 };
 
 struct RecordRequest {

@@ -44,7 +44,7 @@ inline constexpr ShaderInfo kShaders[] = {
     {"linear_row", 7},   // weight format; a second matrix
     {"linear_tile", 7},  // likewise
     {"norm", 6},
-    {"patchify", 3},
+    {"patchify", 4},
     {"pool", 3},
     {"prepare", 3},
     {"rope", 5},

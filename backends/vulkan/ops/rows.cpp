@@ -147,18 +147,19 @@ Status bind_pool(const Op& op, const BindContext& c, Dispatches& out) {
 Status bind_patchify(const Op& op, const BindContext& c, Dispatches& out) {
   const auto& o = std::get<Patchify>(op);
   if (c.bindings.pixels == nullptr) return error(Code::internal, "patchify without pixels");
+  std::vector<float> levels;
+  for (int channel = 0; channel < 3; ++channel) {
+    for (int byte = 0; byte < 256; ++byte)
+      levels.push_back(
+          static_cast<float>((byte / 255.0 - static_cast<double>(o.mean[channel])) / static_cast<double>(o.deviation[channel])));
+  }
+  KL_ASSIGN(const BufferRange table, c.table(levels));
   Dispatch d;
   d.variant = {Shader::patchify};
   d.buffers = {{static_cast<const DeviceMemory*>(c.bindings.pixels)->buffer(), 0, round_up(c.plan.config.limits.pixel_bytes, 4)},
-               c.value(o.out)};
-  d.push = {c.word(c.params().row_pixel()),
-            o.size,
-            bits(o.mean[0]),
-            bits(o.mean[1]),
-            bits(o.mean[2]),
-            bits(o.deviation[0]),
-            bits(o.deviation[1]),
-            bits(o.deviation[2])};
+               c.value(o.out),
+               table};
+  d.push = {c.word(c.params().row_pixel()), o.size};
   d.grid[0] = groups_of(3 * o.size * o.size);
   d.grid[1] = c.plan.config.rows;
   out.push_back(std::move(d));

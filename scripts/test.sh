@@ -189,6 +189,7 @@ if [ "$tier" != fast ]; then
     stage vulkan-swiftshader vulkan_tests swiftshader "$([ "$tier" = full ] && echo 1 || echo 12)"
     stage vulkan-generate vulkan_generates
 fi
+[ "$tier" != full ] || stage fuzz scripts/fuzz.sh 60
 
 say "tier $tier took $((SECONDS - started)) s"
 python3 scripts/test_report.py "$results"

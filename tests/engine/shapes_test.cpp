@@ -49,7 +49,9 @@ struct Shapes {
   std::string ask(const std::string& question, const kinglet::Image& about) const {
     auto session = model->session();
     EXPECT_TRUE(session);
-    auto answer = session->send(question, {about}).wait();
+    kinglet::SendOptions options = {.max_tokens = 24};  // as many as the reference was asked for
+    options.images = {&about};
+    auto answer = session->send(question, options).wait();
     EXPECT_EQ(answer.ending.how, kinglet::End::finished) << answer.ending.error.message;
     return answer.text.substr(std::min(answer.text.find_first_not_of(' '), answer.text.size()));
   }

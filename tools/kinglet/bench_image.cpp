@@ -246,8 +246,8 @@ std::string as_text(const Beside& beside) {
 
 std::string as_text(const BenchOptions& options, const Cost& cost, const kl_roofline* roof) {
   std::string result =
-      text("picture of %u x %u: %u tiles, %u rows, %.1f G multiply-adds, prepared in %.1f ms\n", options.image_width, options.image_height,
-           cost.info.tiles, cost.info.rows, static_cast<double>(cost.macs) / 1e9, 1e3 * cost.info.preprocess_s);
+      text("picture of %u x %u: %u tile(s), %u rows, %.1f G multiply-adds, prepared in %.1f ms\n", options.image_width,
+           options.image_height, cost.info.tiles, cost.info.rows, static_cast<double>(cost.macs) / 1e9, 1e3 * cost.info.preprocess_s);
   result += "encode          " + as_text(cost.encode, 1e3, "ms") + text(", %.0f G MAC/s", cost.gmac_per_s());
   if (roof != nullptr) {
     result += text(": %.0f %% of the int8 peak, %.0f %% of the fp32 peak", 100 * cost.gmac_per_s() / roof->int8_gmac_per_s,

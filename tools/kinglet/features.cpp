@@ -12,8 +12,9 @@ struct Features {
   std::string out;
 };
 
-void run(const Features& options) {
+void run(Features options) {
   if (options.common.projector.empty()) fail_usage("expected --projector FILE, it was not given");
+  if (options.common.model.empty()) options.common.model = std::exchange(options.common.projector, {});  // a projector alone can look
   const Engine engine = open_engine(options.common, options.common.threads_or_default());
   const Model model = load_model(options.common, engine, model_options(options.common, options.common.kv_or_default()));
   const std::vector<Image> images = open_pictures(options.pictures, model);

@@ -1,6 +1,7 @@
 // kinglet inspect: what a model file holds, what it will take, and what will compute it.
 #include <algorithm>
 #include <map>
+#include <optional>
 
 #include "common.h"
 
@@ -59,6 +60,35 @@ std::vector<Estimate> estimates(const Common& common, kl_engine* engine, const k
   return result;
 }
 
+// The vision encoder's file beside the model.
+struct Projector {
+  kl_model_info info;
+  Json metadata;
+  uint64_t memory;  // weights, workspace
+};
+
+Json metadata_of(kl_model* model) {
+  char* metadata = nullptr;
+  size_t length = 0;
+  check(kl_model_metadata(model, 16, &metadata, &length));
+  return Json::parse(taken(metadata, length));
+}
+
+std::optional<Projector> look_at_projector(Common common, kl_engine* engine) {
+  if (common.projector.empty()) return std::nullopt;
+  common.model = std::exchange(common.projector, {});
+  const Model file = load_vocabulary(common, engine);
+  Projector projector = {sized<kl_model_info>(), metadata_of(file), 0};
+  check(kl_model_get_info(file, &projector.info));
+  auto source = sized<kl_source>();
+  source.path = common.model.c_str();
+  const kl_model_options options = model_options(common, common.kv_or_default());
+  auto memory = sized<kl_memory_estimate>();
+  check(kl_model_estimate(engine, &source, &options, &memory));
+  projector.memory = memory.encoder;
+  return projector;
+}
+
 std::string shape(const kl_tensor_info& tensor) {
   std::string result;
   for (uint32_t i = 0; i < tensor.rank; ++i) result += (i == 0 ? "" : " x ") + std::to_string(tensor.dims[i]);
@@ -86,16 +116,14 @@ std::string metadata_lines(const Json& metadata) {
 void run(const Inspect& options) {
   options.common.need_model();
   const Engine engine = open_engine(options.common, options.common.threads_or_default());
+  const std::optional<Projector> projector = look_at_projector(options.common, engine);
   const bool needs_weights = options.plan || options.support || options.program;
   const Model model = needs_weights ? load_model(options.common, engine, model_options(options.common, options.common.kv_or_default()))
                                     : load_vocabulary(options.common, engine);
   auto info = sized<kl_model_info>();
   check(kl_model_get_info(model, &info));
 
-  char* metadata_text = nullptr;
-  size_t length = 0;
-  check(kl_model_metadata(model, 16, &metadata_text, &length));
-  const Json metadata = Json::parse(taken(metadata_text, length));
+  const Json metadata = metadata_of(model);
 
   std::map<std::string, FormatTotal> formats;
   Json tensors = Json::array();
@@ -158,6 +186,13 @@ void run(const Inspect& options) {
                    {"formats", format_rows},
                    {"tensors", tensors},
                    {"memory", memory_rows}};
+    if (projector) {
+      result["projector"] = {{"file", options.common.projector},
+                             {"parameters", projector->info.parameters},
+                             {"file_bytes", projector->info.file_bytes},
+                             {"memory", projector->memory},
+                             {"metadata", projector->metadata}};
+    }
     if (options.program) result["program"] = program;
     if (options.plan) result["plan"] = plan;
     if (options.support) result["support"] = support;
@@ -185,6 +220,12 @@ void run(const Inspect& options) {
                  static_cast<unsigned long long>(row.memory.kv_per_token), mebibytes(row.memory.total).c_str()));
     }
   }
+  if (projector) {
+    print(text("\nprojector %s: %.1f M parameters, %s, takes %s of the totals above\n", options.common.projector.c_str(),
+               static_cast<double>(projector->info.parameters) / 1e6, mebibytes(projector->info.file_bytes).c_str(),
+               mebibytes(projector->memory).c_str()));
+    print(metadata_lines(projector->metadata));
+  }
   if (options.program) print("\nprogram\n" + program);
   if (options.plan) print(text("\nplan for a step of %u rows\n", options.rows) + plan);
   if (options.support) print("\nsupport\n" + support);
@@ -196,6 +237,7 @@ void add_inspect(CLI::App& app) {
   auto options = std::make_shared<Inspect>();
   CLI::App* command = app.add_subcommand("inspect", "what a model file holds, takes and runs on");
   options->common.add_to(*command);
+  command->add_option("--projector", options->common.projector, "companion file with the vision encoder: shown too");
   command->add_flag("--tensors", options->tensors, "every tensor");
   command->add_flag("--program", options->program, "the model as described, op by op");
   command->add_flag("--plan", options->plan, "kernels, memory and barriers of a step of --rows rows");

@@ -93,7 +93,8 @@ Json as_json(const std::string& file, const kl_image_info& info) {
 }
 
 std::string as_text(const std::string& file, const kl_image_info& info) {
-  std::string result = text("%s: %u x %u, %u rows of %u tiles", file.c_str(), info.width, info.height, info.rows, info.tiles);
+  std::string result = text("%s: %u x %u, %u rows of %u %s", file.c_str(), info.width, info.height, info.rows, info.tiles,
+                            info.tiles == 1 ? "tile" : "tiles");
   if (info.decoded != 0) result += text(", decoded in %.1f ms, prepared in %.1f ms", 1e3 * info.decode_s, 1e3 * info.preprocess_s);
   if (info.tier == KL_TIER_NONE) return result + text(", encoded in %.1f ms", 1e3 * info.encode_s);
   return result + text(", remembered (%s)", tier_name(info.tier));

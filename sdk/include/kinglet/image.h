@@ -40,7 +40,7 @@ typedef struct kl_image_options {
   float
       prune;  // fraction of rows to leave out, those most alike to others first, in [0, 0.9]; 0: none. Costs accuracy: docs/vision.md has figures
   int32_t no_cache;  // 1: neither looked up in the feature cache nor remembered by it
-  int32_t unsliced;  // 1: encoded in one go, other sessions wait meanwhile; 0: in slices, between which they decode
+  int32_t unsliced;  // 1: encoded in one go, other sessions wait meanwhile; 0: in slices, and text keeps 70 % of the time
 } kl_image_options;
 
 // Begins with a picture for a model that was loaded with a projector. Returns at once; what is wrong with the file shows in the state. options may be null.
@@ -83,11 +83,13 @@ typedef struct kl_image_info {
 KL_API kl_status kl_image_get_info(kl_image* image, kl_image_info* info);
 // Waits until the image is READY, FAILED or CANCELLED, up to timeout_ms (negative: for ever), then as above; time running out is no error: look at the state.
 KL_API kl_status kl_image_wait(kl_image* image, int32_t timeout_ms, kl_image_info* info);
-// The rows, float32 [rows row_width] row-major, into the caller's memory of `capacity` floats. Errors: KL_BUSY (not READY yet), KL_INVALID_ARGUMENT (too small).
+// The rows, float32 [rows row_width] row-major, into the caller's memory of `capacity` floats. Errors: KL_BUSY (not READY yet), KL_INVALID_ARGUMENT (too small), the image's status
+// (FAILED), KL_CANCELLED.
 KL_API kl_status kl_image_rows(kl_image* image, float* out, size_t capacity);
 // Stops the work at the next slice; generations that wait for the image fail with KL_CANCELLED. Returns at once; READY stays READY.
 KL_API kl_status kl_image_cancel(kl_image* image);
-// Lets go of the handle; messages that name the image keep it. Null is allowed. Any thread.
+// Lets go of the handle; messages that name the image keep it, and work that has begun goes on, for the feature cache: kl_image_cancel stops it. Null is
+// allowed. Any thread.
 KL_API kl_status kl_image_destroy(kl_image* image);
 
 // Bytes and hits of the engine's feature cache, per tier.

@@ -68,7 +68,9 @@ typedef struct kl_memory_estimate {
 KL_API kl_status kl_model_estimate(kl_engine* engine, const kl_source* source, const kl_model_options* options,
                                    kl_memory_estimate* estimate);
 
-// Loads a model: blocks until it is ready. Other models' generations wait meanwhile. options may be null. On success *model must go to kl_model_destroy.
+// Loads a model: blocks until it is ready. A projector's file alone is a model that looks at pictures (kl_image_open) and has no words: other calls that need them
+// return KL_UNSUPPORTED.
+// Other models' generations wait meanwhile. options may be null. On success *model must go to kl_model_destroy.
 // Errors: KL_NOT_FOUND, KL_IO_ERROR, KL_CORRUPT (naming the place in the file), KL_UNSUPPORTED (architecture or tensor type),
 // KL_OUT_OF_MEMORY (naming the sizes and the budget), KL_CANCELLED (by progress), KL_BUSY (suspended), KL_CLOSED,
 // KL_INVALID_ARGUMENT (a projector whose rows are not as wide as this model's).

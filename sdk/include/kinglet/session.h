@@ -46,9 +46,11 @@ KL_API kl_status kl_session_destroy(kl_session* session);
 KL_API kl_status kl_session_reset(kl_session* session);
 // A second session with the same messages and a shared cache (copy on write). It draws from the same seed.
 KL_API kl_status kl_session_fork(kl_session* session, kl_session** copy);
-// The messages, system prompt included, as a JSON array of {"role", "content", ...}: enough to go on later, or elsewhere. *text for kl_free.
+// The messages, system prompt included, as a JSON array of {"role", "content", ...}: enough to go on later, or elsewhere. Where images stand, content is an array
+// of parts, and an image's is {"type": "image", "image": "<key>"}. *text for kl_free.
 KL_API kl_status kl_session_history(kl_session* session, char** text, size_t* text_length);
-// Replaces all messages, system prompt included, by such an array. What the new history shares with the cache is not computed again.
+// Replaces all messages, system prompt included, by such an array. What the new history shares with the cache is not computed again. Images are found by their
+// keys in this session and in the engine's feature cache. Errors: KL_NOT_FOUND (naming the first image that is in neither), KL_INVALID_ARGUMENT, KL_BUSY.
 KL_API kl_status kl_session_restore(kl_session* session, const char* messages_json);
 // The tokens in the session's cache now. *ids for kl_free.
 KL_API kl_status kl_session_tokens(kl_session* session, int32_t** ids, size_t* count);
@@ -73,7 +75,9 @@ typedef struct kl_send_options {
 // KL_INVALID_ARGUMENT, KL_UNSUPPORTED (images for a model without projector, a template feature), KL_CLOSED.
 // Images stand before the text, in order. To place them, use kl_session_send_json with content in parts:
 //   {"role": "user", "content": [{"type": "text", "text": "Is"}, {"type": "image"}, {"type": "text", "text": "larger than"}, {"type": "image"}, ...]}
-// Each image part of a user's message takes the next of `images`; their numbers must agree.
+// Each image part takes the next of `images`; their numbers must agree. A part with a key ({"type": "image", "image": "<key>"}) takes none: see kl_session_restore.
+// With images, the generation waits until all are READY; one that fails, or is cancelled, fails it with its status. What needs them ready (the prompt's
+// length: KL_CONTEXT_FULL; an image too large for one step of a model that looks at it both ways: KL_INVALID_ARGUMENT) is then told by KL_EVENT_FAILED too.
 KL_API kl_status kl_session_send(kl_session* session, const char* text, const kl_send_options* options, kl_generation** generation);
 
 // The same with one message object ({"role": "tool", "content": "..."}) or an array of them.

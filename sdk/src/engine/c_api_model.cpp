@@ -14,6 +14,19 @@ Status load(kl_engine* engine, const ModelSource& source, const kl_model_options
   return give(std::move(loaded), model);
 }
 
+// What the tokenizer and the template say.
+void fill_words(const Model& model, kl_model_info& out) {
+  const Vocabulary& vocabulary = *model.vocabulary();
+  out.vocabulary = static_cast<uint32_t>(vocabulary.size());
+  out.bos = vocabulary.bos().value_or(-1);
+  out.eos = vocabulary.eos().value_or(-1);
+  out.adds_bos = vocabulary.add_bos() ? 1 : 0;
+  out.has_chat_template = model.template_text() ? 1 : 0;
+  const auto ends = vocabulary.end_ids();
+  out.stop_count = static_cast<uint32_t>(std::min(ends.size(), std::size(out.stop_ids)));
+  std::copy_n(ends.begin(), out.stop_count, out.stop_ids);
+}
+
 }  // namespace
 
 extern "C" {
@@ -65,13 +78,11 @@ kl_status kl_model_get_info(kl_model* model, kl_model_info* info) {
   return guard([&]() -> Status {
     KL_ASSIGN(const auto m, find<Model>(model));
     KL_TRY(check_out_struct(info, "kl_model_info"));
-    const Vocabulary& vocabulary = *m->vocabulary();
     kl_model_info out{};
     copy_cut(m->architecture, out.architecture, sizeof out.architecture);
     copy_cut(m->name, out.name, sizeof out.name);
     copy_cut(m->kv, out.kv, sizeof out.kv);
     copy_cut(m->activations, out.activations, sizeof out.activations);
-    out.vocabulary = static_cast<uint32_t>(vocabulary.size());
     out.trained_context = m->trained_context;
     out.context = m->context;
     out.layers = m->layers;
@@ -79,18 +90,13 @@ kl_status kl_model_get_info(kl_model* model, kl_model_info* info) {
     out.max_sequences = m->max_sequences;
     out.max_rows = m->max_rows;
     out.max_logit_rows = m->max_logit_rows;
-    out.bos = vocabulary.bos().value_or(-1);
-    out.eos = vocabulary.eos().value_or(-1);
-    out.adds_bos = vocabulary.add_bos() ? 1 : 0;
-    out.has_chat_template = m->template_text() ? 1 : 0;
-    const auto ends = vocabulary.end_ids();
-    out.stop_count = static_cast<uint32_t>(std::min(ends.size(), std::size(out.stop_ids)));
-    std::copy_n(ends.begin(), out.stop_count, out.stop_ids);
+    out.bos = out.eos = -1;
+    if (m->vocabulary()) fill_words(*m, out);
     out.parameters = m->parameters;
     out.tensors = m->file().tensors().size();
     out.file_bytes = m->file().file_bytes();
-    if (const auto slot = m->slot(); slot.ok()) {
-      out.vocabulary = (*slot)->vocabulary_size;
+    if (const auto slot = m->eyes(); slot.ok()) {
+      if (m->vocabulary()) out.vocabulary = (*slot)->vocabulary_size;
       out.memory_bytes = (*slot)->memory;
     }
     if (const auto& vision = m->vision()) {

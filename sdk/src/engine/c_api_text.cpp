@@ -13,6 +13,7 @@ kl_status kl_tokenize(kl_model* model, const char* text, size_t text_length, con
     if (!count) return error(Code::invalid_argument, "count is null");
     *count = 0;
     KL_ASSIGN(const auto m, find<Model>(model));
+    KL_TRY(m->has_words());
     if (!text && text_length > 0) return error(Code::invalid_argument, "text is null, but text_length is %zu", text_length);
     kl_tokenize_options o;
     KL_TRY(read_struct(options, "kl_tokenize_options", true, o));
@@ -25,6 +26,7 @@ kl_status kl_detokenize(kl_model* model, const int32_t* ids, size_t count, char*
   return guard([&]() -> Status {
     KL_TRY(clear(text, "text"));
     KL_ASSIGN(const auto m, find<Model>(model));
+    KL_TRY(m->has_words());
     if (!ids && count > 0) return error(Code::invalid_argument, "ids is null, but count is %zu", count);
     KL_ASSIGN(const std::string all, detokenize(m->vocabulary(), std::span(ids, count), {.render_special = true, .text_start = true}));
     return give_text(all, text, text_length);

@@ -16,7 +16,7 @@ constexpr uint64_t kMaxTileBytes = uint64_t{1} << 30;  // of one prepared pictur
 
 Image::Image(std::shared_ptr<Model> model, ImageSource source, const ImageOptions& options)
     : model_(std::move(model)),
-      slot_(model_->slot().value()),  // whoever has a projector has it
+      slot_(model_->eyes().value()),  // whoever has a projector has it
       waker_(model_->engine().scheduler().waker()),
       worker_(model_->engine().image_worker()),
       cache_(model_->engine().feature_cache()),
@@ -29,7 +29,7 @@ Image::Image(std::shared_ptr<Model> model, ImageSource source, const ImageOption
 Image::~Image() = default;
 
 Result<std::shared_ptr<Image>> Image::open(std::shared_ptr<Model> model, ImageSource source, const ImageOptions& options) {
-  KL_TRY(model->slot().status());
+  KL_TRY(model->eyes().status());
   if (!model->vision()) {
     return error(Code::unsupported, "%s was loaded without a projector: it takes no pictures", model->file().name().c_str());
   }

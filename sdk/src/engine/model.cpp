@@ -29,6 +29,8 @@ Result<uint32_t> number(const Metadata& metadata, const std::string& key) {
   return static_cast<uint32_t>(value.value_or(0));
 }
 
+constexpr std::string_view kProjectorArchitecture = "clip";  // general.architecture of every projector's file, whatever its kind
+
 Result<RunnerOptions> runner_options(const Gguf& file, const Engine& engine, const ModelOptions& o, Device& device, uint64_t used) {
   RunnerOptions r;
   KL_ASSIGN(const auto architecture, file.metadata().find_string("general.architecture"));
@@ -79,7 +81,6 @@ Result<std::shared_ptr<Model>> Model::load(std::shared_ptr<Engine> engine, const
   model->engine_ = std::move(engine);
   KL_ASSIGN(model->file_, open_file(source, options.use_mmap));
   const Metadata& metadata = model->file_->metadata();
-  const auto in_file = [&](const Status& status) { return status.at(model->file_->name()); };
 
   KL_ASSIGN(const auto architecture, metadata.find_string("general.architecture"));
   model->architecture = architecture.value_or("");
@@ -93,21 +94,10 @@ Result<std::shared_ptr<Model>> Model::load(std::shared_ptr<Engine> engine, const
     model->tensor_names_.emplace_back(is_utf8(tensor.name) ? tensor.name : std::string_view("?"));
   }
 
-  auto vocabulary = vocabulary_from_gguf(metadata);
-  if (!vocabulary.ok()) return in_file(vocabulary.status());
-  model->vocabulary_ = std::move(*vocabulary);
-  auto tokenizer = Tokenizer::create(model->vocabulary_);
-  if (!tokenizer.ok()) return in_file(tokenizer.status());
-  model->tokenizer_ = std::move(*tokenizer);
-
-  KL_ASSIGN(const auto text, metadata.find_string("tokenizer.chat_template"));
-  model->template_status_ =
-      error(Code::not_found, "%s has no chat template; a raw prompt or a template text works", model->file_->name().c_str());
-  if (text) {
-    model->template_text_ = *text;
-    auto parsed = ChatTemplate::parse(*text);  // a template that is not understood does not keep a raw prompt from working
-    model->template_status_ = parsed.status().at("the model's chat template");
-    if (parsed.ok()) model->template_ = std::move(*parsed);
+  if (model->architecture != kProjectorArchitecture) {
+    KL_TRY(model->read_words());
+  } else if (options.projector) {
+    return error(Code::invalid_argument, "%s is a projector itself: expected none beside it", model->file_->name().c_str());
   }
   if (options.vocabulary_only) return model;
   std::shared_ptr<const Gguf> projector;
@@ -119,6 +109,10 @@ Result<std::shared_ptr<Model>> Model::load(std::shared_ptr<Engine> engine, const
   const auto load = [&](Device& device, uint64_t used, const LoadProgress& report) -> Result<Scheduler::Loaded> {
     KL_ASSIGN(RunnerOptions r, runner_options(*model->file_, e, options, device, used));
     Scheduler::Loaded loaded;
+    if (!model->vocabulary_) {
+      KL_ASSIGN(loaded.encoder, model->load_encoder(model->file_, device, r, report));
+      return loaded;
+    }
     double begin = 0;  // of the text model's part of the progress
     if (projector) {
       const auto bytes = static_cast<double>(projector->file_bytes());
@@ -148,6 +142,25 @@ Result<std::shared_ptr<Model>> Model::load(std::shared_ptr<Engine> engine, const
   return model;
 }
 
+Status Model::read_words() {
+  auto vocabulary = vocabulary_from_gguf(file_->metadata());
+  if (!vocabulary.ok()) return vocabulary.status().at(file_->name());
+  vocabulary_ = std::move(*vocabulary);
+  auto tokenizer = Tokenizer::create(vocabulary_);
+  if (!tokenizer.ok()) return tokenizer.status().at(file_->name());
+  tokenizer_ = std::move(*tokenizer);
+
+  KL_ASSIGN(const auto text, file_->metadata().find_string("tokenizer.chat_template"));
+  template_status_ = error(Code::not_found, "%s has no chat template; a raw prompt or a template text works", file_->name().c_str());
+  if (text) {
+    template_text_ = *text;
+    auto parsed = ChatTemplate::parse(*text);  // a template that is not understood does not keep a raw prompt from working
+    template_status_ = parsed.status().at("the model's chat template");
+    if (parsed.ok()) template_ = std::move(*parsed);
+  }
+  return {};
+}
+
 // What it takes comes off the budget in `r`.
 Result<std::unique_ptr<EncoderRunner>> Model::load_encoder(const std::shared_ptr<const Gguf>& file, Device& device, RunnerOptions& r,
                                                            const LoadProgress& progress) {
@@ -155,6 +168,7 @@ Result<std::unique_ptr<EncoderRunner>> Model::load_encoder(const std::shared_ptr
   KL_ASSIGN(auto encoder, parts.load_encoder(file, device, encoder_options(r), progress, engine_->options().log));
   encoder_bytes = encoder->memory().total();
   if (r.memory_budget != 0) r.memory_budget = r.memory_budget > encoder_bytes ? r.memory_budget - encoder_bytes : 1;
+  if (!vocabulary_) width = encoder->spec().feature_width;
   if (encoder->spec().feature_width != width) {
     return error(Code::invalid_argument, "%s gives rows of %u values, %s takes rows of %u: they do not belong together",
                  file->name().c_str(), encoder->spec().feature_width, file_->name().c_str(), width);
@@ -181,6 +195,11 @@ Result<Model::Estimate> Model::estimate(const Engine& engine, const ModelSource&
     KL_ASSIGN(RunnerOptions r, runner_options(*file, engine, unlimited, device, 0));
     r.memory_budget = 0;
     r.features = projector != nullptr;
+    KL_ASSIGN(const auto architecture, file->metadata().find_string("general.architecture"));
+    if (architecture == kProjectorArchitecture) {
+      KL_ASSIGN(estimate.encoder, engine.parts().estimate_encoder(*file, device, encoder_options(r)));
+      return {};
+    }
     KL_ASSIGN(estimate.model, engine.parts().estimate(*file, device, r));
     if (projector) {
       KL_ASSIGN(estimate.encoder, engine.parts().estimate_encoder(*projector, device, encoder_options(r)));
@@ -190,7 +209,17 @@ Result<Model::Estimate> Model::estimate(const Engine& engine, const ModelSource&
   return estimate;
 }
 
+Status Model::has_words() const {
+  if (!vocabulary_) return error(Code::unsupported, "%s is a projector: it looks at pictures and has no words", file_->name().c_str());
+  return {};
+}
+
 Result<std::shared_ptr<ModelSlot>> Model::slot() const {
+  KL_TRY(has_words());
+  return eyes();
+}
+
+Result<std::shared_ptr<ModelSlot>> Model::eyes() const {
   if (!slot_) return error(Code::unsupported, "%s was opened for its vocabulary only", file_->name().c_str());
   return slot_.get();
 }
@@ -212,6 +241,7 @@ Result<Rendered> render_template(const ChatTemplate& chat_template, const Json& 
 }
 
 Result<Rendered> Model::render(const Json& variables, const ChatTemplate* own, const std::optional<std::string>& now) const {
+  KL_TRY(has_words());
   if (!variables.is_object()) return error(Code::invalid_argument, "template variables must be a JSON object");
   const ChatTemplate* const used = own ? own : template_ ? &*template_ : nullptr;
   if (!used) return template_status_;

@@ -48,13 +48,17 @@ class Model {
   Engine& engine() const { return *engine_; }
   const std::shared_ptr<Engine>& engine_ptr() const { return engine_; }
   const Gguf& file() const { return *file_; }
-  const std::shared_ptr<const Vocabulary>& vocabulary() const { return vocabulary_; }
+  const std::shared_ptr<const Vocabulary>& vocabulary() const { return vocabulary_; }  // null without words
   const Tokenizer& tokenizer() const { return *tokenizer_; }
   const std::optional<std::string>& template_text() const { return template_text_; }
   // With a NUL at its end; valid as long as the model. Precondition: index < file().tensors().size().
   const char* tensor_name(uint64_t index) const { return tensor_names_[index].c_str(); }
-  // The weights in place. Error unsupported: the model was opened for its vocabulary only.
+  // Error unsupported: the file is a projector's alone, which looks at pictures and has no words.
+  Status has_words() const;
+  // The weights in place. Error unsupported: the model was opened for its vocabulary only, or has no words.
   Result<std::shared_ptr<ModelSlot>> slot() const;
+  // The same for pictures, which need no words.
+  Result<std::shared_ptr<ModelSlot>> eyes() const;
   // Null: no projector.
   const std::shared_ptr<const VisionFacts>& vision() const { return vision_; }
   // Runs `work` with the runner between two steps. Errors: those of work and Scheduler::on_thread, unsupported as slot().
@@ -72,6 +76,7 @@ class Model {
   uint64_t encoder_bytes = 0;  // accounted for the projector
 
  private:
+  Status read_words();  // vocabulary, tokenizer, template
   Result<std::unique_ptr<EncoderRunner>> load_encoder(const std::shared_ptr<const Gguf>& file, Device& device, RunnerOptions& r,
                                                       const LoadProgress& progress);
 

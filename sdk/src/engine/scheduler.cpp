@@ -201,11 +201,14 @@ Result<SlotOwner<ModelSlot>> Scheduler::load(const LoadRunner& load_runner, std:
     KL_ASSIGN(Loaded loaded, load_runner(device, used, [&](double fraction) { return call.report(fraction) && !stopping_.load(); }));
     slot->runner = std::move(loaded.runner);
     slot->encoder = std::move(loaded.encoder);
-    slot->images = {slot->runner->spec().grid_positions, slot->runner->spec().bidirectional_images};
     slot->id = next_model_id_++;
-    slot->context = slot->runner->options().context;
-    slot->vocabulary_size = slot->runner->spec().vocabulary;
-    slot->memory = slot->runner->memory().total() + (slot->encoder ? slot->encoder->memory().total() : 0);
+    if (slot->encoder) slot->memory = slot->encoder->memory().total();
+    if (slot->runner) {  // not with a projector alone
+      slot->images = {slot->runner->spec().grid_positions, slot->runner->spec().bidirectional_images};
+      slot->context = slot->runner->options().context;
+      slot->vocabulary_size = slot->runner->spec().vocabulary;
+      slot->memory += slot->runner->memory().total();
+    }
     models_.push_back(slot);
     return {};
   };
@@ -326,10 +329,11 @@ void Scheduler::end_everything() noexcept {
 void Scheduler::publish_counts() noexcept {
   uint64_t used = 0, total = 0, memory = 0, running = 0;
   for (const auto& model : models_) {
+    memory += model->memory;
+    if (!model->runner) continue;
     const BlockPool& pool = model->runner->cache().pool(0);
     used += uint64_t{pool.capacity() - pool.free_pages()} * kKvPageTokens;
     total += uint64_t{pool.capacity()} * kKvPageTokens;
-    memory += model->memory;
   }
   for (const auto& job : jobs_) running += job->admitted ? 1 : 0;
   const std::lock_guard lock(mutex_);

@@ -12,15 +12,6 @@ uint32_t room_to_grow(const Job& job, uint32_t more) {
   return static_cast<uint32_t>(std::min<size_t>(size_t{job.pending()} + more, left));
 }
 
-// Can the rows from `slot` on be computed with what the cache still has of those before? Inside an image that is seen both ways they look back to its first
-// row, and a window shorter than that may have dropped it.
-bool resumable(const Content& content, size_t slot, const ModelSlot& model) {
-  const Content::Block* const block = model.images.bidirectional ? content.block_at(slot) : nullptr;
-  if (!block || block->first == slot) return true;
-  const auto& groups = model.runner->spec().kv_groups;
-  return std::none_of(groups.begin(), groups.end(), [&](const KvGroupSpec& g) { return g.window != 0 && g.window < block->rows; });
-}
-
 }  // namespace
 
 SlotOwner<CacheSlot> Scheduler::new_cache(const std::shared_ptr<ModelSlot>& model, bool evictable) {
@@ -117,30 +108,23 @@ void Scheduler::preempt(Job& job) noexcept {
 // Makes the cache a prefix of the job's content, as long as possible, one row at least left to compute.
 Status Scheduler::match_cache(Job& job) {
   CacheSlot& cache = *job.cache;
-  const ModelSlot& model = *cache.model;
-  KvCache& kv = model.runner->cache();
+  KvCache& kv = cache.model->runner->cache();
   const size_t common = cache.content.common(job.content, job.content.size() - 1);
-  if (cache.sequence && common >= kKvPageTokens && resumable(job.content, common, model)) {
+  if (cache.sequence && common >= kKvPageTokens) {
     if (common == cache.content.size()) return {};
     if (kv.truncate(*cache.sequence, static_cast<uint32_t>(common)).ok()) {
       cache.content.resize(common);
       return {};
     }
   }
-  // Less than a page, or a window has dropped what the next row sees: what others have published may be longer.
-  const std::vector<ContentItem> items = job.content.items();
-  size_t limit = job.content.size() - 1;
-  for (;;) {
-    drop_cache(cache);
-    register_cache(job.cache);
-    cache.sequence = kv.create_sequence(model.context);
-    KL_ASSIGN(const uint32_t attached, kv.attach_prefix(*cache.sequence, items, static_cast<uint32_t>(limit)));
-    if (resumable(job.content, attached, model)) {
-      cache.content.assign_front(job.content, attached);
-      return {};
-    }
-    limit = job.content.block_at(attached)->first;
-  }
+  // Less than a page, or a window has dropped what the next row sees: what others have published may be longer. It may end inside an image, seen both ways or
+  // not: its rows there were computed with all of it in view, and what the next row sees behind itself is bounded by the window like any other's.
+  drop_cache(cache);
+  register_cache(job.cache);
+  cache.sequence = kv.create_sequence(cache.model->context);
+  KL_ASSIGN(const uint32_t attached, kv.attach_prefix(*cache.sequence, job.content.items(), static_cast<uint32_t>(job.content.size() - 1)));
+  cache.content.assign_front(job.content, attached);
+  return {};
 }
 
 bool Scheduler::admit(Job& job) {

@@ -78,6 +78,12 @@ Status Scheduler::encode_some(Clock::time_point until) {
     KL_ASSIGN(const FeatureBlock block, encoder.block(tiles[encode_.tile].width, tiles[encode_.tile].height));
     encode_.values.reserve(tiles.size() * block.rows * encoder.spec().feature_width);
     KL_TRY(encoder.take(encode_.values));
+    const ModelRunner::Cost cost = encoder.cost(tiles[encode_.tile].width, tiles[encode_.tile].height);
+    {
+      const std::lock_guard lock(mutex_);
+      stats_.bytes_read += cost.bytes;
+      stats_.macs += cost.macs;
+    }
     encode_.blocks.push_back(block);
     ++encode_.tile;
   }

@@ -78,6 +78,7 @@ void Scheduler::find_runnable() {
 double Scheduler::step() {
   std::vector<PolicyModel> models(models_.size());
   for (size_t i = 0; i < models_.size(); ++i) {
+    if (!models_[i]->runner) continue;  // a projector alone: nothing of it is runnable
     const RunnerOptions& o = models_[i]->runner->options();
     models[i] = {o.max_rows, o.max_outputs, o.max_sequences, models_[i]->next_job};
   }

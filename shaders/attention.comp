@@ -108,8 +108,8 @@ void main() {
   uint h = gl_WorkGroupID.x, t = gl_WorkGroupID.y, thread = gl_LocalInvocationIndex;
   if (t >= step_word[STEP_ROWS]) return;
   uint slot = step_word[kv.row_slot_at + t], sequence = step_word[kv.row_sequence_at + t], kv_head = h / (heads / kv_heads);
-  uint seen = window == 0u || slot + 1u < window ? 0u : slot + 1u - window;
-  uint begin = min(step_word[row_span_at + 2u * t], seen), end = max(step_word[row_span_at + 2u * t + 1u], slot + 1u);
+  uint begin = window == 0u || slot + 1u < window ? 0u : slot + 1u - window;
+  uint end = max(step_word[row_span_at + 2u * t + 1u], slot + 1u);
   uint first_span = begin / kSpan, last_span = (end - 1u) / kSpan;
   if (SPLIT) {
     first_span += gl_WorkGroupID.z;

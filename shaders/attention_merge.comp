@@ -26,8 +26,8 @@ void main() {
   uint h = gl_WorkGroupID.x, t = gl_WorkGroupID.y, thread = gl_LocalInvocationIndex;
   if (t >= step_word[STEP_ROWS]) return;
   uint slot = step_word[kv.row_slot_at + t];
-  uint seen = window == 0u || slot + 1u < window ? 0u : slot + 1u - window;
-  uint begin = min(step_word[row_span_at + 2u * t], seen), end = max(step_word[row_span_at + 2u * t + 1u], slot + 1u);
+  uint begin = window == 0u || slot + 1u < window ? 0u : slot + 1u - window;
+  uint end = max(step_word[row_span_at + 2u * t + 1u], slot + 1u);
   uint spans = (end - 1u) / kSpan - begin / kSpan + 1u;
   for (uint d = thread; d < head_size; d += 64u) sum_v[d] = 0.0;
   float most = kNothing, sum = 0.0;

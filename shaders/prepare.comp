@@ -20,8 +20,8 @@ void main() {
   uint window = kind_word[4u * kind], rows = step_word[STEP_ROWS], spans = 0u;
   for (uint t = 0u; t < rows; ++t) {
     uint slot = step_word[row_slot_at + t];
-    uint seen = window == 0u || slot + 1u < window ? 0u : slot + 1u - window;
-    uint begin = min(step_word[row_span_at + 2u * t], seen), end = max(step_word[row_span_at + 2u * t + 1u], slot + 1u);
+    uint begin = window == 0u || slot + 1u < window ? 0u : slot + 1u - window;
+    uint end = max(step_word[row_span_at + 2u * t + 1u], slot + 1u);
     spans = max(spans, (end - 1u) / kSpan - begin / kSpan + 1u);
   }
   grid[4u * kind] = kind_word[4u * kind + 1u];

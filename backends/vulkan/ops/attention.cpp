@@ -18,8 +18,8 @@ bool splits(const RunConfig& config) { return config.rows <= kSplitRows; }
 uint32_t most_spans(const RunConfig& config, uint32_t window) {
   const auto all = static_cast<uint32_t>(ceil_div(uint64_t{config.limits.pages} * kKvPageTokens, kSpan));
   if (window == 0) return std::max(1u, all);
-  // A row's span of slots may begin before its window and end behind it, by no more than the rows of a step.
-  const auto seen = static_cast<uint32_t>(ceil_div(uint64_t{window} + 2 * config.limits.rows, kSpan)) + 1;
+  // A row's span of slots may end behind its window, by no more than the rows of a step.
+  const auto seen = static_cast<uint32_t>(ceil_div(uint64_t{window} + config.limits.rows, kSpan)) + 1;
   return std::max(1u, std::min(all, seen));
 }
 

@@ -3,7 +3,10 @@
 // sample: the highest logit of each row, ties to the lowest id, what is not a number passed over (-1: nothing else there).   logits [O V] -> out [O 1]
 #include "include/common.glsl"
 
-layout(push_constant) uniform Push { uint width; };
+layout(push_constant) uniform Push {
+  uint rows_of, pool;
+  uint width;
+};
 layout(std430, binding = 1) restrict readonly buffer X { float x[]; };
 layout(std430, binding = 2) restrict writeonly buffer Out { int y[]; };
 
@@ -21,7 +24,7 @@ uint order_of(float v) {
 
 void main() {
   uint o = gl_WorkGroupID.x, thread = gl_LocalInvocationIndex;
-  if (o >= step_word[STEP_OUTPUTS]) return;
+  if (o >= live_rows(rows_of, pool)) return;
   uint best = 0u;
   int id = -1;
   for (uint i = thread; i < width; i += kThreads) {

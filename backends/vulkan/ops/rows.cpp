@@ -126,8 +126,9 @@ Status bind_sample(const Op& op, const BindContext& c, Dispatches& out) {
   Dispatch d;
   d.variant = {Shader::sample};
   d.buffers = {c.value(o.logits), c.value(o.out)};
-  d.push = {c.width(o.logits)};
-  d.grid[0] = c.plan.config.outputs;
+  const RowClass rows = c.rows(o.out);
+  d.push = {rows.rows_of, rows.pool, c.width(o.logits)};
+  d.grid[0] = rows.most;
   out.push_back(std::move(d));
   return {};
 }

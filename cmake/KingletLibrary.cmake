@@ -1,6 +1,8 @@
 # The one library an app links: every module's objects behind the C boundary of sdk/include/kinglet/kinglet.h. Static unless BUILD_SHARED_LIBS is on.
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
+# Where backends that are libraries of their own are installed (engine/backend_modules.h).
+target_compile_definitions(kl_engine PRIVATE KINGLET_BACKEND_FOLDER="${CMAKE_INSTALL_FULL_LIBDIR}/kinglet")
 
 get_property(modules GLOBAL PROPERTY KINGLET_MODULES)
 set(objects "")
@@ -16,7 +18,7 @@ set(KINGLET_PKG_CONFIG PCRE2:libpcre2-8 UTF8PROC:libutf8proc XXHASH:libxxhash SO
 if(KINGLET_VISION)
   list(APPEND KINGLET_PKG_CONFIG JPEG:libjpeg PNG:libpng ZLIB:zlib WEBPDEMUX:libwebpdemux WEBP:libwebp EXIF:libexif)
 endif()
-target_link_libraries(kinglet PRIVATE Threads::Threads)
+target_link_libraries(kinglet PRIVATE Threads::Threads ${CMAKE_DL_LIBS})
 set(KINGLET_PC_MODULES "")
 foreach(pair ${KINGLET_PKG_CONFIG})
   string(REGEX MATCH "^([^:]+):(.+)$" matched ${pair})
@@ -55,7 +57,7 @@ install(FILES ${PROJECT_BINARY_DIR}/kinglet-config.cmake ${PROJECT_BINARY_DIR}/k
 
 if(kinglet_type STREQUAL "STATIC_LIBRARY")
   set(KINGLET_PC_REQUIRES "Requires:${KINGLET_PC_MODULES}")
-  set(KINGLET_PC_LIBS "-L\${libdir} -lkinglet -lstdc++ -lm -pthread")
+  set(KINGLET_PC_LIBS "-L\${libdir} -lkinglet -lstdc++ -lm -ldl -pthread")
 else()
   set(KINGLET_PC_REQUIRES "Requires.private:${KINGLET_PC_MODULES}")
   set(KINGLET_PC_LIBS "-L\${libdir} -lkinglet")

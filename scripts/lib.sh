@@ -5,11 +5,12 @@ set -euo pipefail
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 
 packages_build=(g++ cmake ninja-build pkg-config libpcre2-dev libutf8proc-dev libxxhash-dev libsodium-dev libxsimd-dev nlohmann-json3-dev libcli11-dev libedit-dev
-    libjpeg62-turbo-dev libpng-dev zlib1g-dev libwebp-dev libexif-dev)
+    libjpeg62-turbo-dev libpng-dev zlib1g-dev libwebp-dev libexif-dev libvulkan-dev libvulkan-volk-dev)
 packages_model=(ca-certificates python3 python3-pip)
 packages_test=(libgtest-dev libgmock-dev googletest python3 binutils)
 packages_window=(libsdl2-dev libsdl2-image-dev libimgui-dev xvfb xauth) # the window sample, which is built where they are, and its virtual display
 packages_ci=(clang-14 clang-tidy-14 clang-format-14 qemu-user g++-aarch64-linux-gnu)
+packages_vulkan=(mesa-vulkan-drivers vulkan-validationlayers) # a CPU driver, and what watches over the use of the interface
 packages_fuzz=(clang-14 libclang-rt-14-dev)
 packages_arm64=(libpcre2-dev libutf8proc-dev libxxhash-dev libsodium-dev libjpeg62-turbo-dev libpng-dev zlib1g-dev libwebp-dev libexif-dev)  # for the cross build: only headers and static archives are taken out of them
 

@@ -108,6 +108,49 @@ arm_tests() {
     GTEST_TOTAL_SHARDS=8 GTEST_SHARD_INDEX=1 KL_TEST_SAMPLE=8 ctests arm64 arm64 -R '^ops$'
 }
 
+# SwiftShader, a second CPU driver, out of Debian's chromium-common: prints the loader's file for it.
+swiftshader() {
+    local folder="$root/build/swiftshader"
+    if [ ! -f "$folder/vk_swiftshader_icd.json" ]; then
+        rm -rf "$folder"
+        mkdir -p "$folder/deb"
+        (cd "$folder/deb" && apt-get -qq download chromium-common >&2) || fail "expected apt-get to download chromium-common"
+        dpkg-deb --fsys-tarfile "$folder"/deb/*.deb | tar -x -C "$folder" --strip-components=4 --wildcards '*swiftshader*' >&2
+        rm -rf "$folder/deb"
+    fi
+    printf '%s\n' "$folder/vk_swiftshader_icd.json"
+}
+
+# vulkan_tests DRIVER SHARDS: the Vulkan suite on one CPU driver, every SHARDS-th test of it, under the validation layers with synchronisation checks: no message allowed.
+vulkan_tests() {
+    local driver="$1" shards="$2" name out icd
+    name="vulkan-$driver"
+    out="$results/$name"
+    case "$driver" in
+    lavapipe) icd="$(find /usr/share/vulkan/icd.d -name 'lvp_icd*.json' | head -n 1)" ;;
+    swiftshader) icd="$(swiftshader)" ;;
+    esac
+    # The layers are named to the loader, so a machine that lacks them has no instance and the tests fail.
+    env VK_DRIVER_FILES="$icd" VK_INSTANCE_LAYERS=VK_LAYER_KHRONOS_validation KL_TEST_NEEDS_VULKAN=1 \
+        VK_LAYER_ENABLES=VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT \
+        GTEST_OUTPUT="xml:$out/" GTEST_BRIEF=1 GTEST_TOTAL_SHARDS="$shards" GTEST_SHARD_INDEX="$((shards > 3 ? 3 : 0))" \
+        build/release/bin/test_vulkan >"$out/log" 2>&1 || {
+        grep -v '^\[ *OK' "$out/log" | tail -n 60 >&2
+        fail "expected the Vulkan suite to pass on $driver"
+    }
+    ! grep -E -A 3 'VUID|SYNC-HAZARD|Validation (Error|Warning)' "$out/log" >&2 || fail "expected no message of the validation layers on $driver"
+}
+
+# The same text on a CPU driver as on the CPU, to the end of a program of ours.
+vulkan_generates() {
+    local backend words=(generate --model tests/data/stories260K.gguf --raw --prompt 'Once upon a time' --max-tokens 40)
+    for backend in cpu vulkan; do
+        VK_DRIVER_FILES="$(find /usr/share/vulkan/icd.d -name 'lvp_icd*.json' | head -n 1)" \
+            build/release/bin/kinglet "${words[@]}" --backend "$backend" >"$results/vulkan-generate/$backend" 2>/dev/null
+    done
+    cmp "$results/vulkan-generate/cpu" "$results/vulkan-generate/vulkan"
+}
+
 # A CPU without AVX: a library that was built with newer code paths must start there and compute the same.
 no_avx_tests() {
     GTEST_OUTPUT="xml:$results/no_avx/" GTEST_BRIEF=1 GTEST_TOTAL_SHARDS=8 GTEST_SHARD_INDEX=3 KL_TEST_SAMPLE=8 \
@@ -122,7 +165,7 @@ format_check() {
 
 say "tier $tier on $(uname -m), $(jobs) cores"
 require "${packages_build[@]}" "${packages_test[@]}" "${packages_window[@]}"
-[ "$tier" = fast ] || require "${packages_ci[@]}"
+[ "$tier" = fast ] || require "${packages_ci[@]}" "${packages_vulkan[@]}"
 nvidia-smi -L >/dev/null 2>&1 || say "no NVIDIA GPU here: tests that need one are skipped"
 
 case "$tier" in
@@ -142,6 +185,9 @@ if [ "$tier" != fast ]; then
     stage tsan sanitizer_tests tsan "test_engine test_kv test_plan" -R '^(engine|kv|plan)$'
     stage arm64 arm_tests
     stage no_avx no_avx_tests
+    stage vulkan-lavapipe vulkan_tests lavapipe "$([ "$tier" = full ] && echo 1 || echo 6)"
+    stage vulkan-swiftshader vulkan_tests swiftshader "$([ "$tier" = full ] && echo 1 || echo 12)"
+    stage vulkan-generate vulkan_generates
 fi
 [ "$tier" != full ] || stage fuzz scripts/fuzz.sh 60
 

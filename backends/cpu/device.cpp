@@ -48,9 +48,12 @@ class CpuDevice final : public Device {
   const DeviceInfo& info() const override { return info_; }
   Result<std::unique_ptr<Memory>> allocate(uint64_t bytes, MemoryUse) override { return allocate_host(bytes); }
 
+  bool reads_host_memory() const override { return true; }
+
   Status copy(const CopyRequest& r) override {
     const std::byte* from = r.from != nullptr ? r.from->host() : r.from_host;
-    std::memmove(r.to->host() + r.to_offset, from + r.from_offset, r.bytes);
+    std::byte* to = r.to != nullptr ? r.to->host() + r.to_offset : r.to_host;
+    std::memmove(to, from + r.from_offset, r.bytes);
     return {};
   }
 

@@ -19,7 +19,7 @@ const CpuAttentionKernels& attention_kernels(Isa isa) {
 const std::byte* BindContext::weight(WeightId w) const {
   if (!w.valid()) return nullptr;
   for (const WeightUse& use : planned.support.weights) {
-    if (use.weight == w) return bindings.weight(use);
+    if (use.weight == w) return bindings.weight(use).host;
   }
   return nullptr;
 }

@@ -157,11 +157,14 @@ int run(const Options& options) {
   if (!session) return report(session.error());
 
   Chat chat(*engine, std::move(*session), options.max_tokens);
-  if (options.once) return chat.answer(options.prompt) ? 0 : 1;
+  const kl_device_info device = engine->device();
+  if (options.once) {
+    if (options.engine.backend != kinglet::Backend::automatic) std::fprintf(stderr, "on %s (%s)\n", device.name, device.tier);
+    return chat.answer(options.prompt) ? 0 : 1;
+  }
 
   const bool person = isatty(STDIN_FILENO) == 1;
   if (person) {
-    const kl_device_info device = engine->device();
     std::printf("%s on %s (%s, %d threads). /help lists commands.\n", model->info().name, device.name, device.tier, device.threads);
   }
   while (auto line = terminal::read_line("> ")) {

@@ -52,19 +52,21 @@ struct Cut {
   bool reference = false;
   KvFormat kv = KvFormat::f16;
   std::optional<ActivationFormat> activations = {};
+  Device* device = nullptr;  // instead of a CPU device
 };
 
 inline std::vector<float> run_model(const std::string& path, const std::vector<int32_t>& ids, const Cut& cut) {
   auto file = Gguf::open(path);
   EXPECT_TRUE(file.ok()) << file.status().message();
-  auto device = cpu::open_cpu({.threads = cut.threads, .isa = {}, .reference = cut.reference});
-  EXPECT_TRUE(device.ok()) << device.status().message();
+  auto opened = cpu::open_cpu({.threads = cut.threads, .isa = {}, .reference = cut.reference});
+  EXPECT_TRUE(opened.ok()) << opened.status().message();
+  Device& device = cut.device != nullptr ? *cut.device : **opened;
   RunnerOptions options;
   options.context = 512;
   options.max_outputs = 512;
   options.kv = cut.kv;
   options.activations = cut.activations;
-  auto runner = ModelRunner::load(*file, **device, options, {}, {});
+  auto runner = ModelRunner::load(*file, device, options, {}, {});
   EXPECT_TRUE(runner.ok()) << runner.status().message();
   if (!runner.ok()) return {};
   KvCache& cache = (*runner)->cache();

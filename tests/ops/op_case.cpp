@@ -1,6 +1,7 @@
 #include "ops/op_case.h"
 
 #include <algorithm>
+#include <bit>
 #include <chrono>
 #include <cmath>
 #include <cstring>
@@ -8,6 +9,7 @@
 #include <random>
 #include <sstream>
 
+#include "backend/transfer.h"
 #include "core/checked.h"
 #include "core/formats.h"
 #include "core/hash.h"
@@ -336,20 +338,23 @@ constexpr size_t kGuard = 4096;
 Built build(const OpCase& c) { return Maker(c, false).make(); }
 Built build_magnitudes(const OpCase& c) { return Maker(c, true).make(); }
 
-Result<Run> run(Device& device, const Built& built, int repeats) {
+Result<Run> run(Device& device, const Built& built, int repeats, std::chrono::milliseconds timeout) {
   KL_ASSIGN(const Plan plan, make_plan(built.program, device, built.config));
   KL_ASSIGN(std::unique_ptr<Memory> arena, device.allocate(plan.arena_bytes + kGuard, MemoryUse::arena));
-  std::memset(arena->host(), 0x7f, plan.arena_bytes + kGuard);  // never zeros: 0x7f7f7f7f is a huge float
+  const auto fill = [&](Memory& memory, std::byte with) {
+    return write_memory(device, memory, 0, std::vector<std::byte>(memory.bytes(), with));
+  };
+  KL_TRY(fill(*arena, std::byte{0x7f}));  // never zeros: 0x7f7f7f7f is a huge float
   KL_ASSIGN(std::unique_ptr<Memory> step, device.allocate(StepParams::bytes(built.config.limits), MemoryUse::step_params));
   const KvGroupInfo& group = built.program.kv_groups[0];
   const uint64_t pool_bytes = device.kv_page_bytes(group, built.config.kv) * built.config.kv_pages[0];
   KL_ASSIGN(std::unique_ptr<Memory> pool, device.allocate(pool_bytes, MemoryUse::kv));
-  std::memset(pool->host(), 0xff, pool_bytes);  // NaN in every format: unwritten slots must not matter
+  KL_TRY(fill(*pool, std::byte{0xff}));  // NaN in every format: unwritten slots must not matter
 
   KL_ASSIGN(std::unique_ptr<Memory> pixels, device.allocate(built.pixels.size(), MemoryUse::pixels));
-  std::copy(built.pixels.begin(), built.pixels.end(), pixels->host());
+  KL_TRY(write_memory(device, *pixels, 0, std::as_bytes(std::span(built.pixels))));
   KL_ASSIGN(std::unique_ptr<Memory> features, device.allocate(built.features.size() * sizeof(float), MemoryUse::features));
-  std::memcpy(features->host(), built.features.data(), built.features.size() * sizeof(float));
+  KL_TRY(write_memory(device, *features, 0, std::as_bytes(std::span(built.features))));
 
   std::vector<std::pair<WeightUse, std::unique_ptr<Memory>>> packed;
   for (const WeightUse& use : plan.weights) {
@@ -357,7 +362,9 @@ Result<Run> run(Device& device, const Built& built, int repeats) {
     const uint64_t bytes = device.packed_bytes(w, use.layout);
     if (bytes == 0) continue;
     KL_ASSIGN(std::unique_ptr<Memory> memory, device.allocate(bytes, MemoryUse::weights));
-    KL_TRY(device.pack({w, use.layout, built.weights[use.weight.id], {memory->host(), bytes}}));
+    std::vector<std::byte> bytes_packed(bytes);
+    KL_TRY(device.pack({w, use.layout, built.weights[use.weight.id], bytes_packed}));
+    KL_TRY(write_memory(device, *memory, 0, bytes_packed));
     packed.emplace_back(use, std::move(memory));
   }
   Bindings bindings;
@@ -366,9 +373,9 @@ Result<Run> run(Device& device, const Built& built, int repeats) {
   bindings.kv = {pool.get()};
   bindings.pixels = pixels.get();
   bindings.features = features.get();
-  bindings.weight = [&](const WeightUse& use) -> const std::byte* {
+  bindings.weight = [&](const WeightUse& use) -> WeightAddress {
     for (const auto& [each, memory] : packed) {
-      if (each == use) return memory->host();
+      if (each == use) return {memory.get(), 0};
     }
     return built.weights[use.weight.id].data();
   };
@@ -407,7 +414,7 @@ Result<Run> run(Device& device, const Built& built, int repeats) {
     const auto begin = std::chrono::steady_clock::now();
     for (int i = 0; i < (last ? repeats : 1); ++i) {
       KL_ASSIGN(const Ticket ticket, device.submit(*recording, 0, recording->segments()));
-      KL_TRY(device.wait(ticket, std::chrono::milliseconds(60000)));
+      KL_TRY(device.wait(ticket, timeout));
     }
     out.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() / repeats;
     at += rows;
@@ -417,12 +424,14 @@ Result<Run> run(Device& device, const Built& built, int repeats) {
   const size_t rows = info.rows == Rows::outputs  ? built.output_rows.size()
                       : info.rows == Rows::pooled ? built.rows / plan.program.pool
                                                   : built.rows;
-  const auto* values = reinterpret_cast<const float*>(arena->host() + plan.value_offset[built.result.id]);
   out.values.resize(rows * info.width);
-  for (size_t i = 0; i < out.values.size(); ++i) {
-    out.values[i] = info.type == ValueType::i32 ? static_cast<float>(reinterpret_cast<const int32_t*>(values)[i]) : values[i];
+  KL_TRY(read_memory(device, *arena, plan.value_offset[built.result.id], std::as_writable_bytes(std::span(out.values))));
+  if (info.type == ValueType::i32) {
+    for (float& v : out.values) v = static_cast<float>(std::bit_cast<int32_t>(v));
   }
-  for (size_t i = 0; i < kGuard; ++i) out.guard_intact = out.guard_intact && arena->host()[plan.arena_bytes + i] == std::byte{0x7f};
+  std::vector<std::byte> guard(kGuard);
+  KL_TRY(read_memory(device, *arena, plan.arena_bytes, guard));
+  for (const std::byte b : guard) out.guard_intact = out.guard_intact && b == std::byte{0x7f};
   return out;
 }
 

@@ -1,6 +1,7 @@
 // One op case: parsed from cases.txt, built into a small Program, run on a device. Inputs come from gather_rows over float32 tables, so that a case
 // is a complete Program and nothing in the library knows about tests.
 #pragma once
+#include <chrono>
 #include <functional>
 #include <map>
 #include <memory>
@@ -54,6 +55,6 @@ struct Run {
   bool guard_intact = true;
   double seconds = 0;  // of one step
 };
-Result<Run> run(Device& device, const Built& built, int repeats = 1);
+Result<Run> run(Device& device, const Built& built, int repeats = 1, std::chrono::milliseconds timeout = std::chrono::minutes(1));
 
 }  // namespace kl::ops

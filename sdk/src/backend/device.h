@@ -22,6 +22,8 @@ struct DeviceInfo {
   std::string tier;           // capability tier: "avx512-vnni"
   uint64_t memory_bytes = 0;  // what it could hold
   uint32_t threads = 1;       // CPU team size
+  std::string
+      identity;  // driver, its version and ours, as far as results depend on them: the key of a cached self-test verdict; "": none is cached
 };
 
 // Memory on a device; released by its destructor.
@@ -73,14 +75,25 @@ struct Refusal {
 
 using Answer = std::variant<Support, Refusal>;
 
+// Where a weight lies: at a host address (a backend whose kernels read any), or within memory of the device.
+struct WeightAddress {
+  WeightAddress() = default;
+  WeightAddress(const std::byte* address) : host(address) {}  // NOLINT(google-explicit-constructor)
+  WeightAddress(const Memory* block, uint64_t at) : host(block->host() ? block->host() + at : nullptr), memory(block), offset(at) {}
+
+  const std::byte* host = nullptr;  // null where the host cannot address it
+  const Memory* memory = nullptr;   // null: host memory of no device
+  uint64_t offset = 0;
+};
+
 // What a recording is bound to: fixed addresses for its whole life.
 struct Bindings {
-  Memory* arena = nullptr;                                   // [Plan::arena_bytes]
-  Memory* step_params = nullptr;                             // StepParams::bytes(limits)
-  std::vector<Memory*> kv;                                   // one pool per group
-  Memory* features = nullptr;                                // [StepLimits::feature_rows M] float32: what GatherRows takes rows < 0 from
-  Memory* pixels = nullptr;                                  // [StepLimits::pixel_bytes]: RGB, 8 bits each
-  std::function<const std::byte*(const WeightUse&)> weight;  // where each weight of the plan lies (device address on CPU: host)
+  Memory* arena = nullptr;                                // [Plan::arena_bytes]
+  Memory* step_params = nullptr;                          // StepParams::bytes(limits)
+  std::vector<Memory*> kv;                                // one pool per group
+  Memory* features = nullptr;                             // [StepLimits::feature_rows M] float32: what GatherRows takes rows < 0 from
+  Memory* pixels = nullptr;                               // [StepLimits::pixel_bytes]: RGB, 8 bits each
+  std::function<WeightAddress(const WeightUse&)> weight;  // where each weight of the plan lies
 };
 
 // A backend's replayable form of a Plan.
@@ -99,14 +112,15 @@ struct PackRequest {
   std::span<std::byte> out;              // packed_bytes() long
 };
 
-// A host copy, or a copy between pages of one pool.
+// From the host or a Memory, to a Memory or the host. Complete when copy() returns. Ranges must not overlap.
 struct CopyRequest {
-  Memory* to = nullptr;
+  Memory* to = nullptr;  // null: to_host
   uint64_t to_offset = 0;
   const Memory* from = nullptr;  // null: from_host
   const std::byte* from_host = nullptr;
   uint64_t from_offset = 0;
   uint64_t bytes = 0;
+  std::byte* to_host = nullptr;
 };
 
 class Device {
@@ -116,6 +130,8 @@ class Device {
   virtual const DeviceInfo& info() const = 0;
   virtual Result<std::unique_ptr<Memory>> allocate(uint64_t bytes, MemoryUse use) = 0;
   virtual Status copy(const CopyRequest& request) = 0;
+  // Kernels read weights at any host address (a mapped file); else weights must lie in memory of this device.
+  virtual bool reads_host_memory() const = 0;
 
   // Which kernel runs `op`, with its stages, scratch and wanted layouts; or why none does. `op` belongs to `program`.
   virtual Answer support(const Program& program, const Op& op, const RunConfig& config) const = 0;

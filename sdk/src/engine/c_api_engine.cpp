@@ -111,9 +111,12 @@ kl_status kl_engine_device(kl_engine* engine, kl_device_info* info) {
                       .info = object->scheduler().device_info(),
                       .why = "opened by name"};
     if (entry.backend == Backend::automatic) {
-      entry.backend = Backend::cpu;
+      constexpr std::pair<const char*, Backend> kNames[] = {{"cpu", Backend::cpu}, {"vulkan", Backend::vulkan}, {"cuda", Backend::cuda}};
+      for (const auto& [name, backend] : kNames) {
+        if (entry.info.backend == name) entry.backend = backend;
+      }
       entry.chosen = true;
-      entry.why = "chosen: the fastest backend of this build";
+      entry.why = "chosen: the best that passes its self-test";
     }
     write_struct(to_c(entry), info);
     return {};

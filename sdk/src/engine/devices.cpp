@@ -3,8 +3,11 @@
 #include <map>
 #include <mutex>
 
+#include "core/file.h"
+#include "core/hash.h"
 #include "cpu/device.h"
 #include "cpu/roofline.h"
+#include "engine/backend_modules.h"
 #include "engine/engine.h"
 #include "plan/self_test.h"
 
@@ -34,20 +37,83 @@ Result<cpu::Isa> trusted_isa(const LogSink& log) {
   return error(Code::unsupported, "every instruction set fails its self-test; the last one: %s", last.message().c_str());
 }
 
+// The backends of this build that are libraries of their own, best first.
+struct OtherBackend {
+  Backend backend;
+  const char* name;
+};
+constexpr OtherBackend kOtherBackends[] = {{Backend::cuda, "cuda"}, {Backend::vulkan, "vulkan"}};
+
+// A verdict that was good is kept in the cache folder under what it depends on; one that was bad is asked for again.
+Status verdict_on(Device& device, const std::string& cache_dir) {
+  const std::string text = "kinglet self-test 1: passed\n" + device.info().identity + "\n";
+  const std::span<const std::byte> bytes = std::as_bytes(std::span(text));
+  const std::string path = cache_dir + "/" + hash128(bytes).hex() + ".klverdict";
+  const bool cached = !cache_dir.empty() && !device.info().identity.empty();
+  if (cached) {
+    const auto file = ByteSource::open(path, ByteSource::Access::read);
+    if (file.ok() && std::ranges::equal((*file)->bytes(), bytes)) return {};
+  }
+  KL_ASSIGN(const std::unique_ptr<Device> reference, cpu::open_cpu({.threads = 0, .isa = {}, .reference = true}));
+  KL_TRY(self_test(device, *reference));
+  if (cached && make_folder(cache_dir).ok()) (void)write_file(path, bytes);  // what cannot be kept is tested again
+  return {};
+}
+
+// A device of a module that computes right. Errors: the module's own; device_lost when it computes wrong.
+Result<std::unique_ptr<Device>> open_module(const OtherBackend& other, const EngineOptions& options) {
+  KL_ASSIGN(const BackendModule* module, backend_module(other.name));
+  KL_ASSIGN(std::unique_ptr<Device> device, module->open({options.device, options.cache_dir}));
+  KL_TRY(verdict_on(*device, options.cache_dir));
+  return device;
+}
+
+// The number of the first device of a module that is worth choosing unasked. Error: why there is none.
+Result<uint32_t> fast_device(const OtherBackend& other) {
+  KL_ASSIGN(const BackendModule* module, backend_module(other.name));
+  KL_ASSIGN(const std::vector<BackendDevice> devices, module->list());
+  for (uint32_t i = 0; i < devices.size(); ++i) {
+    if (devices[i].fast) return i;
+  }
+  return error(Code::not_found, "%s (%s) is used only when asked for by name", devices[0].info.name.c_str(), devices[0].info.tier.c_str());
+}
+
+Result<std::unique_ptr<Device>> open_on_cpu(const EngineOptions& options) {
+  KL_ASSIGN(const cpu::Isa isa, trusted_isa(options.log));
+  return cpu::open_cpu({.threads = options.threads, .isa = isa, .reference = false});
+}
+
+Result<std::unique_ptr<Device>> open_best(const EngineOptions& options) {
+  for (const OtherBackend& other : kOtherBackends) {
+    EngineOptions wanted = options;
+    Result<uint32_t> number = fast_device(other);
+    Status status = number.status();
+    if (number.ok()) {
+      wanted.device = *number;
+      Result<std::unique_ptr<Device>> device = open_module(other, wanted);
+      if (device.ok()) return device;
+      status = device.status();
+    }
+    // A backend that is not built or has no driver is no news; a device that fails is.
+    const bool news = status.code() != Code::not_found;
+    if (options.log) options.log(news ? LogLevel::warning : LogLevel::info, std::string(other.name) + " is not used: " + status.message());
+  }
+  return open_on_cpu(options);
+}
+
 Result<std::unique_ptr<Device>> open(const EngineOptions& options) {
-  if (options.backend == Backend::vulkan || options.backend == Backend::cuda) {
-    return error(Code::not_found, "this build has no %s backend", options.backend == Backend::cuda ? "cuda" : "vulkan");
+  for (const OtherBackend& other : kOtherBackends) {
+    if (options.backend == other.backend) return open_module(other, options);
   }
   if (options.device != 0)
     return error(Code::not_found, "there is one %s device, number 0, not %u", options.backend == Backend::reference ? "reference" : "cpu",
                  options.device);
   if (options.backend == Backend::reference) return cpu::open_cpu({.threads = options.threads, .isa = {}, .reference = true});
-  KL_ASSIGN(const cpu::Isa isa, trusted_isa(options.log));
-  return cpu::open_cpu({.threads = options.threads, .isa = isa, .reference = false});
+  return options.backend == Backend::automatic ? open_best(options) : open_on_cpu(options);
 }
 
-DeviceEntry entry(Backend backend, bool chosen, const char* why) {
-  DeviceEntry e{.backend = backend, .chosen = chosen, .info = {}, .why = why};
+DeviceEntry entry(Backend backend, const char* why) {
+  DeviceEntry e{.backend = backend, .info = {}, .why = why};
   const auto device = open({.backend = backend, .log = {}, .cache_dir = {}, .features = {}});
   e.available = device.ok();
   if (device.ok()) {
@@ -57,6 +123,26 @@ DeviceEntry entry(Backend backend, bool chosen, const char* why) {
     e.why = device.status().message();
   }
   return e;
+}
+
+// The devices of a module, or one line that says why it has none. Nothing is opened, so the self-test is still to come.
+std::vector<DeviceEntry> entries(const OtherBackend& other) {
+  const auto none = [&](const Status& status) {
+    return std::vector<DeviceEntry>{{.backend = other.backend, .info = {}, .why = status.message()}};
+  };
+  const auto module = backend_module(other.name);
+  if (!module.ok()) return none(module.status());
+  const auto devices = (*module)->list();
+  if (!devices.ok()) return none(devices.status());
+  std::vector<DeviceEntry> all;
+  for (const BackendDevice& device : *devices) {
+    all.push_back({.backend = other.backend,
+                   .index = static_cast<uint32_t>(all.size()),
+                   .available = true,
+                   .info = device.info,
+                   .why = device.fast ? "a GPU of its own: chosen if it passes its self-test" : "only when asked for by name"});
+  }
+  return all;
 }
 
 }  // namespace
@@ -69,7 +155,9 @@ EngineParts parts_for(const EngineOptions& options) {
   parts.estimate_encoder = &EncoderRunner::estimate;
   parts.load_encoder = &EncoderRunner::load;
   if (options.backend == Backend::automatic || options.backend == Backend::cpu) {
-    parts.measure = [](Device&, uint32_t threads) -> Result<Roofline> {
+    parts.measure = [](Device& device, uint32_t threads) -> Result<Roofline> {
+      if (device.info().backend != "cpu")
+        return error(Code::unsupported, "the %s backend has no measurement of its roof", device.info().backend.c_str());
       KL_ASSIGN(const cpu::Roofline r, cpu::measure_roofline(cpu::best_isa(), threads));
       return Roofline{r.read_bytes_per_second * 1e-9, r.dot_macs_per_second * 1e-9, 2 * r.fma_macs_per_second * 1e-9};
     };
@@ -78,12 +166,18 @@ EngineParts parts_for(const EngineOptions& options) {
 }
 
 std::vector<DeviceEntry> list_devices() {
-  std::vector<DeviceEntry> devices;
-  devices.push_back(entry(Backend::cpu, true, "chosen: the fastest backend of this build"));
-  devices.push_back(entry(Backend::reference, false, "exact and slow: only when asked for by name"));
-  for (const Backend backend : {Backend::vulkan, Backend::cuda}) {
-    devices.push_back({.backend = backend, .info = {}, .why = "this build has no such backend"});
+  std::vector<DeviceEntry> devices = {entry(Backend::cpu, ""), entry(Backend::reference, "exact and slow: only when asked for by name")};
+  for (const OtherBackend& other : kOtherBackends) {
+    const std::vector<DeviceEntry> more = entries(other);
+    const auto number = fast_device(other);
+    const bool first = std::ranges::none_of(devices, [](const DeviceEntry& e) { return e.chosen; });
+    devices.insert(devices.end(), more.begin(), more.end());
+    if (number.ok() && first) devices[devices.size() - more.size() + *number].chosen = true;
   }
+  const bool gpu = std::ranges::any_of(devices, [](const DeviceEntry& e) { return e.chosen; });
+  devices[0].chosen = !gpu && devices[0].available;
+  if (devices[0].available)
+    devices[0].why = gpu ? "chosen where no GPU passes its self-test" : "chosen: the fastest backend that has a device here";
   return devices;
 }
 

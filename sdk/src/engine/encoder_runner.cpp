@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cmath>
 
+#include "backend/transfer.h"
 #include "core/checked.h"
 #include "core/hash.h"
 #include "models/vision_family.h"
@@ -165,7 +166,14 @@ class Runner final : public EncoderRunner {
   Status take(std::vector<float>& out) override {
     if (results_.empty() || done_ != recording_->segments()) return error(Code::invalid_argument, "no tile has been encoded to its end");
     const size_t width = spec().feature_width;
-    const auto* rows = reinterpret_cast<const float*>(arena_->host() + b_.plan.value_offset[b_.plan.program.features.id]);
+    const Value features = b_.plan.program.features;
+    const uint64_t offset = b_.plan.value_offset[features.id];
+    std::vector<float> copied;  // where the host cannot address the arena
+    if (arena_->host() == nullptr) {
+      copied.resize(b_.plan.value_bytes(features) / sizeof(float));
+      KL_TRY(read_memory(device_, *arena_, offset, std::as_writable_bytes(std::span(copied))));
+    }
+    const float* rows = arena_->host() != nullptr ? reinterpret_cast<const float*>(arena_->host() + offset) : copied.data();
     const size_t before = out.size();
     out.reserve(before + results_.size() * width);
     bool finite = true;

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <map>
 
+#include "backend/transfer.h"
 #include "core/checked.h"
 #include "models/family.h"
 #include "plan/buckets.h"
@@ -92,6 +93,10 @@ class Runner final : public ModelRunner {
   Status start(const std::shared_ptr<const Gguf>& file, const LoadProgress& progress, const LogSink& log) {
     KL_ASSIGN(weights_, WeightStore::load(file, b_.plan.program, b_.plan.weights, device_, {options_.pack_cache_dir, progress, log}));
     KL_ASSIGN(arena_, device_.allocate(b_.plan.arena_bytes, MemoryUse::arena));
+    if (arena_->host() == nullptr) {
+      logits_.resize(size_t{b_.config.outputs} * b_.model.spec.vocabulary * sizeof(float));
+      greedy_.resize(b_.config.outputs * sizeof(int32_t));
+    }
     KL_ASSIGN(step_params_, device_.allocate(StepParams::bytes(b_.config.limits), MemoryUse::step_params));
     if (options_.features) {
       KL_ASSIGN(features_, device_.allocate(feature_bytes(b_), MemoryUse::features));
@@ -129,10 +134,14 @@ class Runner final : public ModelRunner {
     }
     StepResult result;
     const Plan& plan = step->plan;
-    const auto* logits = reinterpret_cast<const float*>(arena_->host() + plan.value_offset[plan.program.logits.id]);
-    result.logits = {logits, size_t{header.outputs} * b_.model.spec.vocabulary};
-    if (batch.greedy)
-      result.greedy = {reinterpret_cast<const int32_t*>(arena_->host() + plan.value_offset[plan.program.greedy.id]), header.outputs};
+    KL_ASSIGN(const std::byte* const logits, result_at(plan.value_offset[plan.program.logits.id],
+                                                       size_t{header.outputs} * b_.model.spec.vocabulary * sizeof(float), logits_));
+    result.logits = {reinterpret_cast<const float*>(logits), size_t{header.outputs} * b_.model.spec.vocabulary};
+    if (batch.greedy) {
+      KL_ASSIGN(const std::byte* const greedy,
+                result_at(plan.value_offset[plan.program.greedy.id], header.outputs * sizeof(int32_t), greedy_));
+      result.greedy = {reinterpret_cast<const int32_t*>(greedy), header.outputs};
+    }
     if (!all_finite(result.logits)) {
       return error(Code::internal,
                    "the model's output is not finite at position %d: damaged weights, or a number format too narrow for them",
@@ -194,6 +203,13 @@ class Runner final : public ModelRunner {
     if (step.plan.arena_bytes > arena_->bytes()) return error(Code::internal, "a smaller bucket's plan needs a larger arena");
     KL_ASSIGN(step.recording, device_.record(step.plan, bindings));
     return &step;
+  }
+
+  // What a step left in the arena: where it is, or, where the host cannot address it, a copy in `copy`.
+  Result<const std::byte*> result_at(uint64_t offset, size_t bytes, std::vector<std::byte>& copy) {
+    if (arena_->host() != nullptr) return const_cast<const std::byte*>(arena_->host()) + offset;
+    KL_TRY(read_memory(device_, *arena_, offset, std::span(copy).first(bytes)));
+    return const_cast<const std::byte*>(copy.data());
   }
 
   // The batch into StepParams; every number is checked, since it becomes an address on the device.
@@ -302,6 +318,7 @@ class Runner final : public ModelRunner {
   std::vector<uint32_t> buckets_;
   std::unique_ptr<WeightStore> weights_;
   std::unique_ptr<Memory> arena_, step_params_, features_;
+  std::vector<std::byte> logits_, greedy_;  // copies, where the host cannot address the arena
   std::vector<std::unique_ptr<Memory>> pools_;
   std::vector<uint64_t> page_bytes_;
   std::unique_ptr<KvCache> cache_;

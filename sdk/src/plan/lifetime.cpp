@@ -8,7 +8,8 @@
 namespace kl {
 namespace {
 
-constexpr uint64_t kAlign = 64;  // a cache line; also what every kernel's widest load wants
+constexpr uint64_t kAlign =
+    256;  // what a GPU may ask of the offset of a binding (Vulkan's upper limit); more than a cache line and any load
 
 struct Interval {
   uint64_t bytes = 0;

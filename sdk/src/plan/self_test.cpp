@@ -1,8 +1,8 @@
 #include "plan/self_test.h"
 
 #include <cmath>
-#include <cstring>
 
+#include "backend/transfer.h"
 #include "core/formats.h"
 #include "ir/builder.h"
 #include "plan/plan.h"
@@ -106,16 +106,18 @@ Result<std::vector<float>> run(Device& device, const Probe& probe, ActivationFor
     const uint64_t bytes = device.packed_bytes(w, use.layout);
     if (bytes == 0) continue;
     KL_ASSIGN(std::unique_ptr<Memory> memory, device.allocate(bytes, MemoryUse::weights));
-    KL_TRY(device.pack({w, use.layout, probe.weights[use.weight.id], {memory->host(), bytes}}));
+    std::vector<std::byte> bytes_packed(bytes);
+    KL_TRY(device.pack({w, use.layout, probe.weights[use.weight.id], bytes_packed}));
+    KL_TRY(write_memory(device, *memory, 0, bytes_packed));
     packed.emplace_back(use, std::move(memory));
   }
   Bindings bindings;
   bindings.arena = arena.get();
   bindings.step_params = step.get();
   bindings.kv = {pool.get()};
-  bindings.weight = [&](const WeightUse& use) -> const std::byte* {
+  bindings.weight = [&](const WeightUse& use) -> WeightAddress {
     for (const auto& [each, memory] : packed) {
-      if (each == use) return memory->host();
+      if (each == use) return {memory.get(), 0};
     }
     return probe.weights[use.weight.id].data();
   };
@@ -136,7 +138,7 @@ Result<std::vector<float>> run(Device& device, const Probe& probe, ActivationFor
   KL_ASSIGN(const Ticket ticket, device.submit(*recording, 0, recording->segments()));
   KL_TRY(device.wait(ticket, std::chrono::milliseconds(10000)));
   std::vector<float> logits(size_t{kRows} * kVocabulary);
-  std::memcpy(logits.data(), arena->host() + plan.value_offset[plan.program.logits.id], logits.size() * sizeof(float));
+  KL_TRY(read_memory(device, *arena, plan.value_offset[plan.program.logits.id], std::as_writable_bytes(std::span(logits))));
   return logits;
 }
 

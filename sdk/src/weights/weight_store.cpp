@@ -3,13 +3,14 @@
 #include <algorithm>
 #include <cstring>
 
+#include "backend/transfer.h"
 #include "core/checked.h"
 #include "weights/pack_cache.h"
 
 namespace kl {
 namespace {
 
-constexpr uint64_t kAlign = 64;
+constexpr uint64_t kAlign = 256;  // a GPU may ask it of the offset of a binding
 constexpr const char* kCanonical = "canonical";
 
 uint64_t source_bytes(const WeightInfo& w) { return uint64_t{w.n} * row_bytes(w.format, w.k); }
@@ -107,8 +108,13 @@ Result<std::unique_ptr<WeightStore>> WeightStore::load(const std::shared_ptr<con
   if (!path.empty()) {
     Result<PackCacheHit> hit = open_pack_cache(path, key, total);
     if (hit.ok()) {
-      store->cache_ = std::move(hit->file);
-      store->base_ = hit->payload.data();
+      if (device.reads_host_memory()) {
+        store->cache_ = std::move(hit->file);
+        store->base_ = hit->payload.data();
+      } else {  // one copy, and the mapping is let go
+        KL_ASSIGN(store->packed_, device.allocate(total, MemoryUse::weights));
+        KL_TRY(write_memory(device, *store->packed_, 0, hit->payload));
+      }
       if (!go_on(1.0)) return error(Code::cancelled, "loading was cancelled");
       return store;
     }
@@ -117,13 +123,15 @@ Result<std::unique_ptr<WeightStore>> WeightStore::load(const std::shared_ptr<con
 
   KL_ASSIGN(store->packed_, device.allocate(total, MemoryUse::weights));
   store->base_ = store->packed_->host();
+  std::vector<std::byte> staged;  // where the host cannot address the device's memory: one tensor at a time, packed here and copied
   uint64_t done = 0;
   for (size_t at = 0; at < store->entries_.size(); ++at) {
     const Entry& entry = store->entries_[at];
     if (entry.canonical != nullptr) continue;
     KL_ASSIGN(std::span<const std::byte> data, file->data(*sources[at]));
     const WeightInfo& w = program.info(entry.use.weight);
-    const std::span<std::byte> out(store->packed_->host() + entry.offset, entry.bytes);
+    if (store->base_ == nullptr) staged.resize(entry.bytes);
+    const std::span<std::byte> out(store->base_ == nullptr ? staged.data() : store->packed_->host() + entry.offset, entry.bytes);
     std::vector<std::byte> buffer;
     if (w.transposed) data = buffer = turned(w, data);
     if (entry.use.layout == kCanonical) {
@@ -131,13 +139,14 @@ Result<std::unique_ptr<WeightStore>> WeightStore::load(const std::shared_ptr<con
     } else {
       KL_TRY(device.pack({w, entry.use.layout, data, out}));
     }
+    if (store->base_ == nullptr) KL_TRY(write_memory(device, *store->packed_, entry.offset, staged));
     file->release(*sources[at]);
     done += entry.bytes;
     if (!go_on(static_cast<double>(done) / static_cast<double>(std::max<uint64_t>(total, 1))))
       return error(Code::cancelled, "loading was cancelled");
   }
 
-  if (!path.empty()) {
+  if (!path.empty() && store->base_ != nullptr) {  // device memory is not read back for it
     Status status = make_folder(options.cache_folder);
     if (status.ok()) status = write_pack_cache(path, key, {store->base_, total});
     if (!status.ok()) log(LogLevel::warning, "no pack cache was written: " + status.message());
@@ -145,11 +154,13 @@ Result<std::unique_ptr<WeightStore>> WeightStore::load(const std::shared_ptr<con
   return store;
 }
 
-const std::byte* WeightStore::address(const WeightUse& use) const {
+WeightAddress WeightStore::address(const WeightUse& use) const {
   for (const Entry& entry : entries_) {
-    if (entry.use == use) return entry.canonical != nullptr ? entry.canonical : base_ + entry.offset;
+    if (!(entry.use == use)) continue;
+    if (entry.canonical != nullptr) return entry.canonical;
+    return packed_ != nullptr ? WeightAddress(packed_.get(), entry.offset) : WeightAddress(base_ + entry.offset);
   }
-  return nullptr;
+  return {};
 }
 
 }  // namespace kl

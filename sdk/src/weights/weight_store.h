@@ -35,7 +35,7 @@ class WeightStore {
   static Result<std::unique_ptr<WeightStore>> load(const std::shared_ptr<const Gguf>& file, const Program& program,
                                                    std::span<const WeightUse> uses, Device& device, const WeightStoreOptions& options);
 
-  const std::byte* address(const WeightUse& use) const;  // null when it is not in the store
+  WeightAddress address(const WeightUse& use) const;  // of nothing when it is not in the store
   bool from_cache() const { return cache_ != nullptr; }
 
  private:
@@ -48,7 +48,7 @@ class WeightStore {
   std::vector<Entry> entries_;
   std::unique_ptr<Memory> packed_;
   std::shared_ptr<const ByteSource> cache_;  // instead of packed_
-  const std::byte* base_ = nullptr;
+  const std::byte* base_ = nullptr;          // of the packed block; null where the host cannot address it
 };
 
 }  // namespace kl

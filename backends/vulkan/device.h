@@ -1,0 +1,20 @@
+// The Vulkan device: one backend for GPUs of every maker, and for CPU drivers in tests.
+#pragma once
+#include "backend/module.h"
+
+namespace kl::vulkan {
+
+struct VulkanOptions {
+  uint32_t device = 0;       // index among the devices that can run us
+  std::string cache_dir;     // for compiled pipelines; empty: none is kept
+  bool hide_memory = false;  // tests: as if the host could not address device memory, as on a discrete GPU
+};
+
+// Errors: not_found (no driver, no such device), out_of_memory, device_lost.
+Result<std::unique_ptr<Device>> open_vulkan(const VulkanOptions& options);
+Result<std::vector<BackendDevice>> list_vulkan();
+
+}  // namespace kl::vulkan
+
+// The module's exported function (backend/module.h).
+extern "C" const kl::BackendModule* kl_backend_module_vulkan();

@@ -1,0 +1,110 @@
+#include "vulkan/pipelines.h"
+
+#include <chrono>
+
+#include "core/file.h"
+#include "vulkan/pipeline_file.h"
+
+namespace kl::vulkan {
+
+Result<std::unique_ptr<Pipelines>> Pipelines::create(std::shared_ptr<Context> context, const std::string& folder) {
+  auto pipelines = std::make_unique<Pipelines>(std::move(context));
+  KL_TRY(pipelines->start(folder));
+  return pipelines;
+}
+
+Status Pipelines::start(const std::string& folder) {
+  const VolkDeviceTable& vk = context_->vk();
+  const VkDevice device = context_->device();
+  for (size_t s = 0; s < kShaderCount; ++s) {
+    std::vector<VkDescriptorSetLayoutBinding> bindings(kShaders[s].bindings);
+    for (uint32_t b = 0; b < bindings.size(); ++b) {
+      bindings[b] = {b, VK_DESCRIPTOR_TYPE_STORAGE_BUFFER, 1, VK_SHADER_STAGE_COMPUTE_BIT, nullptr};
+    }
+    VkDescriptorSetLayoutCreateInfo set{};
+    set.sType = VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO;
+    set.bindingCount = static_cast<uint32_t>(bindings.size());
+    set.pBindings = bindings.data();
+    KL_TRY(context_->check(vk.vkCreateDescriptorSetLayout(device, &set, nullptr, &set_layouts_[s]), "vkCreateDescriptorSetLayout"));
+    const VkPushConstantRange push{VK_SHADER_STAGE_COMPUTE_BIT, 0, kMaxPushBytes};
+    VkPipelineLayoutCreateInfo layout{};
+    layout.sType = VK_STRUCTURE_TYPE_PIPELINE_LAYOUT_CREATE_INFO;
+    layout.setLayoutCount = 1;
+    layout.pSetLayouts = &set_layouts_[s];
+    layout.pushConstantRangeCount = 1;
+    layout.pPushConstantRanges = &push;
+    KL_TRY(context_->check(vk.vkCreatePipelineLayout(device, &layout, nullptr, &layouts_[s]), "vkCreatePipelineLayout"));
+  }
+
+  std::vector<std::byte> data;
+  if (!folder.empty()) {
+    key_ = cache_key(context_->physical());
+    path_ = pipeline_file_path(folder, key_);
+    if (Result<std::vector<std::byte>> read = read_pipeline_file(path_, key_, context_->physical()); read.ok()) data = std::move(*read);
+    from_disk_ = !data.empty();
+    (void)make_folder(folder);
+  }
+  VkPipelineCacheCreateInfo info{};
+  info.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO;
+  info.initialDataSize = data.size();
+  info.pInitialData = data.data();
+  return context_->check(vk.vkCreatePipelineCache(device, &info, nullptr, &cache_), "vkCreatePipelineCache");
+}
+
+Pipelines::~Pipelines() {
+  if (context_->abandoned()) return;
+  const VolkDeviceTable& vk = context_->vk();
+  const VkDevice device = context_->device();
+  for (const auto& [variant, pipeline] : pipelines_) vk.vkDestroyPipeline(device, pipeline, nullptr);
+  if (cache_ != VK_NULL_HANDLE) vk.vkDestroyPipelineCache(device, cache_, nullptr);
+  for (size_t s = 0; s < kShaderCount; ++s) {
+    if (layouts_[s] != VK_NULL_HANDLE) vk.vkDestroyPipelineLayout(device, layouts_[s], nullptr);
+    if (set_layouts_[s] != VK_NULL_HANDLE) vk.vkDestroyDescriptorSetLayout(device, set_layouts_[s], nullptr);
+  }
+}
+
+Result<VkPipeline> Pipelines::get(const Variant& variant) {
+  if (const auto at = pipelines_.find(variant); at != pipelines_.end()) return at->second;
+  const VolkDeviceTable& vk = context_->vk();
+  const std::span<const uint32_t> words = code(variant.shader);
+  if (words.empty()) return error(Code::internal, "this build lacks the shader %s", info(variant.shader).name);
+  const auto begin = std::chrono::steady_clock::now();
+  VkShaderModuleCreateInfo module_info{};
+  module_info.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO;
+  module_info.codeSize = words.size_bytes();
+  module_info.pCode = words.data();
+  VkShaderModule module = VK_NULL_HANDLE;
+  KL_TRY(context_->check(vk.vkCreateShaderModule(context_->device(), &module_info, nullptr, &module), "vkCreateShaderModule"));
+  const VkSpecializationMapEntry entries[2] = {{0, 0, 4}, {1, 4, 4}};
+  const VkSpecializationInfo constants{2, entries, sizeof variant.constant, variant.constant};
+  VkComputePipelineCreateInfo pipeline_info{};
+  pipeline_info.sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO;
+  pipeline_info.stage.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO;
+  pipeline_info.stage.stage = VK_SHADER_STAGE_COMPUTE_BIT;
+  pipeline_info.stage.module = module;
+  pipeline_info.stage.pName = "main";
+  pipeline_info.stage.pSpecializationInfo = &constants;
+  pipeline_info.layout = layout(variant.shader);
+  VkPipeline pipeline = VK_NULL_HANDLE;
+  const VkResult result = vk.vkCreateComputePipelines(context_->device(), cache_, 1, &pipeline_info, nullptr, &pipeline);
+  vk.vkDestroyShaderModule(context_->device(), module, nullptr);
+  KL_TRY(context_->check(result, "vkCreateComputePipelines"));
+  seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  pipelines_.emplace(variant, pipeline);
+  changed_ = true;
+  return pipeline;
+}
+
+void Pipelines::save() {
+  if (path_.empty() || !changed_ || !context_->lost().ok()) return;
+  changed_ = false;
+  const VolkDeviceTable& vk = context_->vk();
+  size_t bytes = 0;
+  if (vk.vkGetPipelineCacheData(context_->device(), cache_, &bytes, nullptr) != VK_SUCCESS) return;
+  std::vector<std::byte> data(bytes);
+  if (vk.vkGetPipelineCacheData(context_->device(), cache_, &bytes, data.data()) != VK_SUCCESS) return;
+  data.resize(bytes);
+  (void)write_pipeline_file(path_, key_, data);
+}
+
+}  // namespace kl::vulkan

@@ -1,0 +1,40 @@
+// The families' goldens on the Vulkan device, and the promise of equal bits.
+#include "models/golden.h"
+#include "vulkan/driver.h"
+
+namespace kl {
+namespace {
+
+class VulkanFamilies : public testing::TestWithParam<const char*> {};
+
+TEST_P(VulkanFamilies, AreWithinTheKlBound) {
+  KL_VULKAN_OR_SKIP(device);
+  const Golden g = read_golden(GetParam());
+  const double kl = mean_kl(run_model(g.path, g.ids, {.activations = {}, .device = device}), g.logits, g.vocabulary);
+  EXPECT_LE(kl, 1e-4);
+  EXPECT_GE(kl, -1e-9);
+}
+
+// Chunks of one row take the kernels of few rows and split attention, 512 the others.
+TEST_P(VulkanFamilies, BitsDoNotDependOnChunks) {
+  KL_VULKAN_OR_SKIP(device);
+  const Golden g = read_golden(GetParam());
+  const std::vector<float> whole = run_model(g.path, g.ids, {.activations = {}, .device = device});
+  for (const uint32_t chunk : {1u, 7u}) {
+    const std::vector<float> other = run_model(g.path, g.ids, {.chunk = chunk, .activations = {}, .device = device});
+    ASSERT_EQ(other.size(), whole.size());
+    EXPECT_EQ(std::memcmp(other.data(), whole.data(), whole.size() * sizeof(float)), 0) << "chunk " << chunk;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, VulkanFamilies,
+                         testing::Values("llama", "llama3", "qwen2", "qwen3", "gemma3", "llama-q4_0", "llama-q4_1", "llama-q8_0",
+                                         "gemma3-q4_0"),
+                         [](const auto& each) {
+                           std::string name = each.param;
+                           std::replace(name.begin(), name.end(), '-', '_');
+                           return name;
+                         });
+
+}  // namespace
+}  // namespace kl

@@ -283,6 +283,7 @@ class FakeDevice : public Device {
   Result<std::unique_ptr<Memory>> allocate(uint64_t, MemoryUse) override { return error(Code::unsupported, "fake"); }
   Status copy(const CopyRequest&) override { return error(Code::unsupported, "fake"); }
   Answer support(const Program&, const Op&, const RunConfig&) const override { return Refusal{"fake"}; }
+  bool reads_host_memory() const override { return true; }
   uint64_t packed_bytes(const WeightInfo&, const std::string&) const override { return 0; }
   Status pack(const PackRequest&) override { return error(Code::unsupported, "fake"); }
   uint64_t kv_page_bytes(const KvGroupInfo&, KvFormat) const override { return 1; }

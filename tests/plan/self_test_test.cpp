@@ -18,6 +18,7 @@ class Liar final : public Device {
   Result<std::unique_ptr<Memory>> allocate(uint64_t bytes, MemoryUse use) override { return inner_->allocate(bytes, use); }
   Status copy(const CopyRequest& r) override { return inner_->copy(r); }
   Answer support(const Program& p, const Op& op, const RunConfig& c) const override { return inner_->support(p, op, c); }
+  bool reads_host_memory() const override { return inner_->reads_host_memory(); }
   uint64_t packed_bytes(const WeightInfo& w, const std::string& layout) const override { return inner_->packed_bytes(w, layout); }
   Status pack(const PackRequest& r) override {
     KL_TRY(inner_->pack(r));

@@ -7,7 +7,8 @@
 
 namespace {
 
-constexpr std::string_view kConversation = R"({"messages": [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hi \u732b <|im_end|>"},
+constexpr std::string_view kConversation =
+    R"({"messages": [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hi \u732b <|im_end|>"},
   {"role": "assistant", "content": null, "tool_calls": [{"type": "function", "function": {"name": "f", "arguments": {"a": [1, 2.5, true]}}}]},
   {"role": "tool", "content": [{"type": "text", "text": "12"}]}], "tools": [{"type": "function", "function": {"name": "f", "description": "d",
   "parameters": {"type": "object", "properties": {"a": {"type": "array"}}}}}], "add_generation_prompt": true, "bos_token": "<s>", "enable_thinking": false})";

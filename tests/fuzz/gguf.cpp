@@ -1,8 +1,8 @@
 // Any bytes as a model file: an error, or a header whose every string and tensor lies inside the bytes; and the vocabulary that it may carry.
+#include "weights/gguf.h"
 #include "engine/vocabulary_from_gguf.h"
 #include "fuzz/fuzz.h"
 #include "text/tokenizer.h"
-#include "weights/gguf.h"
 
 namespace {
 

@@ -12,7 +12,7 @@ namespace kl::vulkan {
 struct Variant {
   Shader shader;
   uint32_t constant[2] = {0, 0};
-  auto operator<=>(const Variant&) const = default;
+  auto operator<=>(const Variant&) const = default;  // NOLINT(modernize-use-nullptr): takes the comparison's 0 for a pointer
 };
 
 inline constexpr uint32_t kMaxPushBytes = 128;  // every driver has as many

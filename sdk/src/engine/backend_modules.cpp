@@ -47,7 +47,8 @@ Result<const BackendModule*> load(const char* name) {
   const std::string file = std::string("libkinglet_") + name + ".so", symbol = std::string("kl_backend_module_") + name;
   std::string looked;
   for (const std::string& folder : folders()) {
-    const std::string path = folder + "/" + file;
+    std::string path = folder;
+    path.append("/").append(file);
     looked += (looked.empty() ? "" : ", ") + folder;
     if (!ByteSource::open(path, ByteSource::Access::map).ok()) continue;
     void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);

@@ -17,7 +17,7 @@ KL_ENDS_WITH(kl_device_info, why);
 KL_ENDS_WITH(kl_roofline, fp32_gflop_per_s);
 KL_ENDS_WITH(kl_engine_stats, encode_s);
 KL_ENDS_WITH(kl_source, has_fd);
-KL_ENDS_WITH(kl_model_options, projector_source);
+KL_ENDS_WITH(kl_model_options, projector_source);  // NOLINT(bugprone-sizeof-expression): a pointer is meant
 KL_ENDS_WITH(kl_memory_estimate, encoder);
 KL_ENDS_WITH(kl_model_info, encoder_bytes);
 KL_ENDS_WITH(kl_tensor_info, offset);

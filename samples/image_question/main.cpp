@@ -164,12 +164,12 @@ class Conversation {
     timings(stdout);
     const kl_feature_cache_stats cache = engine_.feature_cache();
     const auto megabytes = [](uint64_t bytes) { return static_cast<double>(bytes) / 1e6; };
+    const uint64_t hits = cache.device_hits + cache.host_hits + cache.disk_hits;
     std::printf(
         "remembered pictures: %.1f of %.0f MB on the device, %.1f of %.0f in memory, %.1f of %.0f on disk; found again %llu times, not "
         "found %llu\n",
         megabytes(cache.device_bytes), megabytes(cache.device_budget), megabytes(cache.host_bytes), megabytes(cache.host_budget),
-        megabytes(cache.disk_bytes), megabytes(cache.disk_budget),
-        static_cast<unsigned long long>(cache.device_hits + cache.host_hits + cache.disk_hits),
+        megabytes(cache.disk_bytes), megabytes(cache.disk_budget), static_cast<unsigned long long>(hits),
         static_cast<unsigned long long>(cache.misses));
   }
 

@@ -136,6 +136,7 @@ class Sequence {
   Expected<void> append(std::span<const int32_t> ids, const std::vector<const Image*>& images, int32_t image_token,
                         std::span<float> logits = {}, size_t rows = 0) const {
     std::vector<kl_image*> handles;
+    handles.reserve(images.size());
     for (const Image* image : images) handles.push_back(image ? image->get() : nullptr);
     kl_evaluation item{sizeof(kl_evaluation),
                        get(),

@@ -34,26 +34,32 @@ void* allocate(size_t size, size_t alignment) {
 
 }  // namespace
 
-void* operator new(size_t size) { return allocate(size, 0); }
-void* operator new[](size_t size) { return allocate(size, 0); }
-void* operator new(size_t size, std::align_val_t a) { return allocate(size, static_cast<size_t>(a)); }
-void* operator new[](size_t size, std::align_val_t a) { return allocate(size, static_cast<size_t>(a)); }
-void* operator new(size_t size, const std::nothrow_t&) noexcept { return try_allocate(size, 0); }
-void* operator new[](size_t size, const std::nothrow_t&) noexcept { return try_allocate(size, 0); }
-void* operator new(size_t size, std::align_val_t a, const std::nothrow_t&) noexcept { return try_allocate(size, static_cast<size_t>(a)); }
-void* operator new[](size_t size, std::align_val_t a, const std::nothrow_t&) noexcept { return try_allocate(size, static_cast<size_t>(a)); }
-void operator delete(void* p) noexcept { std::free(p); }
-void operator delete[](void* p) noexcept { std::free(p); }
-void operator delete(void* p, size_t) noexcept { std::free(p); }
-void operator delete[](void* p, size_t) noexcept { std::free(p); }
-void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
-void operator delete[](void* p, std::align_val_t) noexcept { std::free(p); }
-void operator delete(void* p, size_t, std::align_val_t) noexcept { std::free(p); }
-void operator delete[](void* p, size_t, std::align_val_t) noexcept { std::free(p); }
-void operator delete(void* p, const std::nothrow_t&) noexcept { std::free(p); }
-void operator delete[](void* p, const std::nothrow_t&) noexcept { std::free(p); }
-void operator delete(void* p, std::align_val_t, const std::nothrow_t&) noexcept { std::free(p); }
-void operator delete[](void* p, std::align_val_t, const std::nothrow_t&) noexcept { std::free(p); }
+// Not inlined: the compiler would see free() of what it knows came from operator new, and warn (g++ 12 at -O1).
+#define KL_APART [[gnu::noinline]]
+KL_APART void* operator new(size_t size) { return allocate(size, 0); }
+KL_APART void* operator new[](size_t size) { return allocate(size, 0); }
+KL_APART void* operator new(size_t size, std::align_val_t a) { return allocate(size, static_cast<size_t>(a)); }
+KL_APART void* operator new[](size_t size, std::align_val_t a) { return allocate(size, static_cast<size_t>(a)); }
+KL_APART void* operator new(size_t size, const std::nothrow_t&) noexcept { return try_allocate(size, 0); }
+KL_APART void* operator new[](size_t size, const std::nothrow_t&) noexcept { return try_allocate(size, 0); }
+KL_APART void* operator new(size_t size, std::align_val_t a, const std::nothrow_t&) noexcept {
+  return try_allocate(size, static_cast<size_t>(a));
+}
+KL_APART void* operator new[](size_t size, std::align_val_t a, const std::nothrow_t&) noexcept {
+  return try_allocate(size, static_cast<size_t>(a));
+}
+KL_APART void operator delete(void* p) noexcept { std::free(p); }
+KL_APART void operator delete[](void* p) noexcept { std::free(p); }
+KL_APART void operator delete(void* p, size_t) noexcept { std::free(p); }
+KL_APART void operator delete[](void* p, size_t) noexcept { std::free(p); }
+KL_APART void operator delete(void* p, std::align_val_t) noexcept { std::free(p); }
+KL_APART void operator delete[](void* p, std::align_val_t) noexcept { std::free(p); }
+KL_APART void operator delete(void* p, size_t, std::align_val_t) noexcept { std::free(p); }
+KL_APART void operator delete[](void* p, size_t, std::align_val_t) noexcept { std::free(p); }
+KL_APART void operator delete(void* p, const std::nothrow_t&) noexcept { std::free(p); }
+KL_APART void operator delete[](void* p, const std::nothrow_t&) noexcept { std::free(p); }
+KL_APART void operator delete(void* p, std::align_val_t, const std::nothrow_t&) noexcept { std::free(p); }
+KL_APART void operator delete[](void* p, std::align_val_t, const std::nothrow_t&) noexcept { std::free(p); }
 
 namespace kl::fake {
 namespace {

@@ -217,7 +217,8 @@ TEST(Bench, MeasuresWhatAPictureCosts) {
   EXPECT_GT(row["macs"].get<uint64_t>(), 64U * 4 * (4 * 192 * 192 + 2 * 192 * 768) + 16U * 768 * 256);
   for (const char* key : {"encode_s", "ttft_cold_s", "ttft_memory_s", "ttft_disk_s"})
     EXPECT_GT(row[key]["median"].get<double>(), 0.0) << key;
-  for (const char* key : {"beside_sliced", "beside_unsliced"}) EXPECT_GT(row[key]["pace"]["median"].get<double>(), 0.0) << key;
+  EXPECT_GT(row["beside_sliced"]["pace"]["median"].get<double>(), 0.0);
+  EXPECT_GE(row["beside_unsliced"]["pace"]["median"].get<double>(), 0.0);  // the others may get nothing at all
 }
 
 TEST(Contract, WrongUsageOfPicturesIsExitStatus2AndWorkThatFailsIs1) {

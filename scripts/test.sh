@@ -79,6 +79,11 @@ sanitizer_tests() { # PRESET TARGETS CTEST-OPTION...: gcc's sanitizers find thei
     ctests "$preset" "$preset" "$@"
 }
 
+# Every eighth of the op tests under ASan and UBSan; its build is there.
+asan_ops_sample() {
+    UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1 GTEST_TOTAL_SHARDS=8 GTEST_SHARD_INDEX=5 ctests asan-ops asan -R '^ops$'
+}
+
 # The libraries for the cross build, unpacked beside it: nothing on this machine changes. Static archives only, so that qemu needs nothing but the C library.
 arm64_sysroot() {
     local sysroot="$root/build/sysroot-arm64" work
@@ -105,8 +110,8 @@ arm_tests() {
     arm64_sysroot
     configure arm64 -DKINGLET_TESTS=ON -DKINGLET_TOOLS=OFF -DKINGLET_SAMPLES=OFF
     build arm64 --target test_ops
-    # Emulation is some thirty times slower, so a sample of the cases: every eighth.
-    GTEST_TOTAL_SHARDS=8 GTEST_SHARD_INDEX=1 KL_TEST_SAMPLE=8 ctests arm64 arm64 -R '^ops$'
+    # Emulation is some thirty times slower, so a sample of the cases: every sixteenth.
+    GTEST_TOTAL_SHARDS=16 GTEST_SHARD_INDEX=1 KL_TEST_SAMPLE=16 ctests arm64 arm64 -R '^ops$'
 }
 
 # SwiftShader, a second CPU driver, out of Debian's chromium-common: prints the loader's file for it.
@@ -154,7 +159,7 @@ vulkan_generates() {
 
 # A CPU without AVX: a library that was built with newer code paths must start there and compute the same.
 no_avx_tests() {
-    GTEST_OUTPUT="xml:$results/no_avx/" GTEST_BRIEF=1 GTEST_TOTAL_SHARDS=8 GTEST_SHARD_INDEX=3 KL_TEST_SAMPLE=8 \
+    GTEST_OUTPUT="xml:$results/no_avx/" GTEST_BRIEF=1 GTEST_TOTAL_SHARDS=16 GTEST_SHARD_INDEX=3 KL_TEST_SAMPLE=16 \
         qemu-x86_64 -cpu Nehalem build/release/bin/test_ops
 }
 
@@ -184,11 +189,16 @@ if [ "$tier" != fast ]; then
     tidy=(python3 scripts/tidy.py --build build/release)
     [ "$tier" = full ] || tidy+=(--quick) # the whole of it takes as long as all other stages together
     stage tidy "${tidy[@]}"
-    stage asan sanitizer_tests asan all -L '^fast$'
+    if [ "$tier" = full ]; then
+        stage asan sanitizer_tests asan all -L '^fast$'
+    else
+        stage asan sanitizer_tests asan all -L '^fast$' -E '^ops$'
+        stage asan-ops asan_ops_sample # all of it takes a quarter of an hour
+    fi
     stage tsan sanitizer_tests tsan "test_engine test_kv test_plan" -R '^(engine|kv|plan)$'
     stage arm64 arm_tests
     stage no_avx no_avx_tests
-    stage vulkan-lavapipe vulkan_tests lavapipe "$([ "$tier" = full ] && echo 1 || echo 6)"
+    stage vulkan-lavapipe vulkan_tests lavapipe "$([ "$tier" = full ] && echo 1 || echo 16)"
     [ "$tier" != full ] || stage vulkan-swiftshader vulkan_tests swiftshader 1
     stage vulkan-generate vulkan_generates
 fi

@@ -15,6 +15,9 @@ build fuzz
 seeds() {
     case "$1" in
     gguf | model) printf '%s\n' tests/golden/models/{llama-q4_0,llama-q4_1,gemma3-q4_0}.gguf ;;
+    jpeg) find tests/data/images -name '*.jpg' -size -16k ;;
+    png) find tests/data/images -name '*.png' -size -16k ;;
+    webp_bmp) find tests/data/images \( -name '*.webp' -o -name '*.bmp' \) -size -16k ;;
     chat_template) printf '%s\n' tests/data/chat_templates/*.jinja ;;
     esac
 }

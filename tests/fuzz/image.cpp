@@ -1,6 +1,6 @@
 // libFuzzer target: decodes a file of one format (KL_FUZZ_FORMAT: its first bytes decide, so that mutations stay with one decoder) and prepares what
 // comes out. Findings are crashes, sanitizer reports, leaks, slow inputs, and pictures that break their own rules.
-//   scripts/fuzz_images.sh builds and runs all three.
+//   scripts/fuzz.sh 60 jpeg png webp_bmp builds and runs all three.
 #include <cstdint>
 #include <cstdlib>
 #include <span>

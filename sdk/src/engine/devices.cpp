@@ -75,6 +75,7 @@ Result<uint32_t> fast_device(const OtherBackend& other) {
   for (uint32_t i = 0; i < devices.size(); ++i) {
     if (devices[i].fast) return i;
   }
+  if (devices.empty()) return error(Code::not_found, "%s has no device", other.name);
   return error(Code::not_found, "%s (%s) is used only when asked for by name", devices[0].info.name.c_str(), devices[0].info.tier.c_str());
 }
 

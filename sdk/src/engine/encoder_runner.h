@@ -41,7 +41,7 @@ class EncoderRunner {
   // How pictures are to be prepared; max_pixels is already held to max_patches.
   virtual const PreprocessSpec& preprocess() const = 0;
   virtual const MemoryEstimate& memory() const = 0;  // the estimate that was held to
-  // What a result row depends on besides the picture: the file's header and tensor table, samples of every tensor, sizes, backend,
+  // What a result row depends on besides the picture: the file's header and tensor table, every byte of every tensor, sizes, backend,
   // activation format. Bytes for a feature key; the same for a copy of the file elsewhere.
   virtual const std::string& identity() const = 0;
 

@@ -69,7 +69,7 @@ bool ThreadTeam::open_next(uint32_t phase, uint32_t thread) {
   done_.store(0, std::memory_order_relaxed);
   limit_.store(open ? tasks : 0, std::memory_order_relaxed);
   const uint32_t serial = ticket(ticket_.load(std::memory_order_relaxed)).serial + 1;
-  ticket_.store(word({serial, open ? 1 : kClosed}), std::memory_order_release);
+  ticket_.store(word({serial, open ? tasks - 1 : kClosed}), std::memory_order_release);
   // After a close the next job may be on its way already: only what any thread may touch at any time comes after.
   changes_.fetch_add(1, std::memory_order_release);
   changes_.notify_all();
@@ -90,14 +90,15 @@ void ThreadTeam::work(uint32_t task, uint32_t thread) {
   }
 }
 
-// Takes a free task of the open phase. A phase that ends meanwhile changes the ticket, so the exchange fails.
+// Takes a free task of the open phase. All that decides is in the ticket: whether a task is left, and that no other phase was opened since (else the
+// exchange fails). limit_ may be read only once a task is held, for then the phase stays.
 bool ThreadTeam::take(uint32_t& task) {
   uint64_t seen = ticket_.load(std::memory_order_acquire);
   while (true) {
-    const uint32_t next = ticket(seen).next;
-    if (next == kClosed || next >= limit_.load(std::memory_order_relaxed)) return false;
-    if (ticket_.compare_exchange_weak(seen, seen + 1, std::memory_order_acquire)) {
-      task = next;
+    const uint32_t left = ticket(seen).left;
+    if (left == kClosed || left == 0) return false;
+    if (ticket_.compare_exchange_weak(seen, seen - 1, std::memory_order_acquire)) {
+      task = limit_.load(std::memory_order_relaxed) - left;
       return true;
     }
   }
@@ -119,7 +120,7 @@ void ThreadTeam::run(TeamJob& job) {
   if (open_next(0, 0)) work(0, 0);
   while (true) {
     const uint32_t changes = changes_.load(std::memory_order_acquire);
-    if (ticket(ticket_.load(std::memory_order_acquire)).next == kClosed) return;
+    if (ticket(ticket_.load(std::memory_order_acquire)).left == kClosed) return;
     if (uint32_t task = 0; take(task)) {
       work(task, 0);
     } else {

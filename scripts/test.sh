@@ -3,6 +3,7 @@
 #   scripts/test.sh          release build, fast tests: what a user needs to trust a checkout (15 minutes or less on 2 cores)
 #   scripts/test.sh --ci     style, static analysis, ASan+UBSan, TSan on the engine, ARM under qemu, a CPU without AVX (with the fast tier: 60 minutes or less)
 #   scripts/test.sh --full   everything, the tests labelled full included: before an issue is resolved
+#   scripts/test.sh --ci|--full STAGE...   only these stages of it (as printed: tidy, asan...); all but fuzz and the sanitizers' need the release stage's build
 # shellcheck source=scripts/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 cd "$root"
@@ -13,10 +14,13 @@ case "${1:-}" in
 --ci) tier=ci ;;
 --full) tier=full ;;
 *)
-    sed -n '2,5p' "${BASH_SOURCE[0]}" >&2
+    sed -n '2,6p' "${BASH_SOURCE[0]}" >&2
     fail "expected nothing, --ci or --full, got '$1'"
     ;;
 esac
+shift || true
+wanted=" $* " # stages; none named: all
+ran=0
 
 results="$root/build/test-results/$tier"
 rm -rf "$results"
@@ -27,6 +31,8 @@ started=$SECONDS
 stage() {
     local name="$1" begin=$SECONDS status verdict='done'
     shift
+    [[ "$wanted" =~ ^\ *$ || "$wanted" == *" $name "* ]] || return 0
+    ran=$((ran + 1))
     say "--- $name"
     mkdir -p "$results/$name"
     set +e # not `|| status=$?`: inside such a list, a failing command would not end the stage
@@ -204,5 +210,6 @@ if [ "$tier" != fast ]; then
 fi
 [ "$tier" != full ] || stage fuzz scripts/fuzz.sh 60
 
+[ "$ran" -gt 0 ] || fail "expected stages of tier $tier, got$wanted"
 say "tier $tier took $((SECONDS - started)) s"
 python3 scripts/test_report.py "$results"

@@ -37,7 +37,8 @@ inline std::vector<SourceFile> all_files() {
       entry.disable_recursion_pending();
       continue;
     }
-    if (!entry->is_regular_file() || path.ends_with(".gguf") || path.ends_with(".npy") || path.ends_with(".pyc")) continue;
+    if (!entry->is_regular_file() || path.ends_with(".gguf") || path.ends_with(".npy") || path.ends_with(".pyc") || path == ".git")
+      continue;  // (a file in a linked work tree)
     std::ifstream stream(entry->path(), std::ios::binary);
     files.push_back({path, std::string(std::istreambuf_iterator<char>(stream), {})});
   }

@@ -3,6 +3,7 @@
 #include <png.h>
 
 #include <algorithm>
+#include <fstream>
 
 #include "support/picture_questions.h"
 #include "support/program.h"
@@ -47,15 +48,20 @@ struct Screenshot {
   }
 };
 
+// (The program's own exit status: xvfb-run gives another one when it cannot remove its folder because its server is still ending.)
 Outcome window(const std::string& screenshot, std::vector<std::string> more) {
   const Folder folder;
-  std::string command =
-      "XDG_CACHE_HOME='" + (folder / "cache") + "' exec xvfb-run -a -s '-screen 0 1280x800x24' '" KL_IMAGE_WINDOW_FILE "'";
+  std::string command = "XDG_CACHE_HOME='" + (folder / "cache") +
+                        "' xvfb-run -a -s '-screen 0 1280x800x24' bash -c '\"$@\"; echo $? >\"$0\"' '" + (folder / "status") +
+                        "' '" KL_IMAGE_WINDOW_FILE "'";
   if (std::find(more.begin(), more.end(), "--model") == more.end()) more.insert(more.end(), {"--model", shapes_model("q8_0")});
   more.insert(more.end(), {"--projector", shapes_projector(), "--width", std::to_string(kWidth), "--height", std::to_string(kHeight),
                            "--exit", "--print-answer", "--screenshot", screenshot});
   for (const std::string& word : more) command += " '" + word + "'";
-  return run_program("/bin/bash", {"-c", command});
+  Outcome outcome = run_program("/bin/bash", {"-c", command});
+  outcome.exit_status = -1;
+  std::ifstream(folder / "status") >> outcome.exit_status;
+  return outcome;
 }
 
 bool there_is_a_display() { return run_program("/bin/bash", {"-c", "command -v xvfb-run && command -v xauth"}).exit_status == 0; }

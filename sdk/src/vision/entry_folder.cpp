@@ -120,8 +120,7 @@ Result<std::vector<std::byte>> EntryFolder::read(const FeatureKey& key) {
   if (got < 0) return os_error("read", path, got);
   bytes.resize(static_cast<size_t>(got));  // a file cut short meanwhile: its format will say so
   (void)os().touch(entry.fd());            // a folder that may only be read still serves
-  note(key, stat.size);
-  evict_until(0, 0);  // when it is another process's and was not counted yet
+  renew(key);
   return bytes;
 }
 
@@ -169,17 +168,14 @@ Status EntryFolder::make_room(uint64_t bytes) {
   bool look_again = ++writes_ % kWritesPerLook == 0;
   {
     const std::lock_guard lock(mutex_);
-    look_again = look_again || !has_room(bytes, 1);
+    look_again = look_again || look_at_write_ || !has_room(bytes, 1);
+    look_at_write_ = false;
   }
   if (!look_again) return {};
-  // A reader that had an entry open while it was removed counts it once more, so that the room is gone again: looking anew tells.
-  constexpr int kLooks = 4;
-  for (int i = 0; i < kLooks; ++i) {
-    KL_TRY(look());
-    evict_until(bytes, 1);
-    const std::lock_guard lock(mutex_);
-    if (has_room(bytes, 1)) return {};
-  }
+  KL_TRY(look());
+  evict_until(bytes, 1);
+  const std::lock_guard lock(mutex_);
+  if (has_room(bytes, 1)) return {};
   return error(Code::io_error, "%s: no entry could be removed to make room", quoted(folder_, 400).c_str());
 }
 
@@ -204,6 +200,16 @@ void EntryFolder::note(const FeatureKey& key, uint64_t bytes) {
   Known& known = index_[key];
   bytes_ += bytes - known.bytes;
   known = {bytes, now_ns()};
+}
+
+// Used now. An entry that is not known was written by another process, or removed by this one since it was opened: the next write looks.
+void EntryFolder::renew(const FeatureKey& key) {
+  const std::lock_guard lock(mutex_);
+  if (const auto known = index_.find(key); known != index_.end()) {
+    known->second.used_ns = now_ns();
+  } else {
+    look_at_write_ = true;
+  }
 }
 
 void EntryFolder::forget(const FeatureKey& key) {

@@ -3,7 +3,7 @@
 // another name is read, counted or removed, but for temporaries of writers that are gone; links are refused (R17).
 //
 // Several processes may share a folder: none holds a lock, an entry that another one removed is a miss, and the budget is kept over what
-// all of them had written when this one last looked (at open, when it is full, and at every 64th write). Thread-safe.
+// all of them had written when this one last looked (at open, when it is full, at every 64th write, and at the one after another process's entry was read). Thread-safe.
 #pragma once
 #include <memory>
 #include <mutex>
@@ -55,7 +55,8 @@ class EntryFolder {
   Status make_room(uint64_t bytes);                       // for one entry
   void evict_until(uint64_t bytes, uint64_t entries);     // there is room for so much more, or nothing can be removed any more
   bool has_room(uint64_t bytes, uint64_t entries) const;  // mutex_ held
-  void note(const FeatureKey& key, uint64_t bytes);
+  void note(const FeatureKey& key, uint64_t bytes);       // that it is there
+  void renew(const FeatureKey& key);
   void forget(const FeatureKey& key);
 
   const std::string folder_;
@@ -65,6 +66,7 @@ class EntryFolder {
   mutable std::mutex mutex_;  // the index; never held over a system call
   std::unordered_map<FeatureKey, Known, FeatureKeyHash> index_;
   uint64_t bytes_ = 0, evictions_ = 0;
+  bool look_at_write_ = false;
 };
 
 }  // namespace kl

@@ -50,8 +50,7 @@ struct Fiber::State {
 
 void Fiber::reset(void (*entry)()) {
   auto* top = reinterpret_cast<uint64_t*>(state_->stack + kStackBytes);
-  *--top = 0;  // the stack is 16-byte aligned before a call, so 8 off behind it
-  *--top = 0;  // where `entry` would return to
+  *--top = 0;  // where `entry` would return to: at a function's entry the stack is 8 off a multiple of 16
   *--top = reinterpret_cast<uint64_t>(entry);
   for (int i = 0; i < 6; ++i) *--top = 0;
   state_->own = top;

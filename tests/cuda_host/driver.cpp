@@ -372,7 +372,7 @@ Driver make_driver() {
   d.event_query = [](Event event) {
     KL_ENTER("cuEventQuery");
     if (event->done) return int{kCudaSuccess};
-    if (machine().hangs) return int{kCudaNotReady};
+    if (machine().hangs && machine().launched) return int{kCudaNotReady};
     for (CUstream_st* stream : streams()) {
       if (stream->context != current()) continue;
       if (const int code = drain(stream); code != 0) return code;
@@ -443,6 +443,7 @@ Driver make_driver() {
   };
   d.graph_launch = [](GraphExec exec, Stream stream) {
     KL_ENTER("cuGraphLaunch");
+    machine().launched = true;
     return enqueue(stream, [context = stream->context, exec] { return run_graph(context, *exec); });
   };
   d.graph_exec_destroy = [](GraphExec exec) {

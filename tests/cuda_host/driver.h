@@ -21,7 +21,8 @@ struct Machine {
   uint64_t seed = 1;      // of all orders that are random: threads, blocks, nodes of a graph that do not wait for each other
   std::string fail_call;  // this call ("cuMemAlloc_v2") ...
   int fail_code = 0;      // ... fails once with this code
-  bool hangs = false;     // submitted work is never done
+  bool hangs = false;     // graphs that are launched are never done
+  bool launched = false;  // a graph was
   // Seen.
   std::vector<std::string> findings;  // of the checks; a launch with findings loses the device
   uint64_t launches = 0, allocated_bytes = 0, allocations = 0, contexts = 0, graphs = 0;

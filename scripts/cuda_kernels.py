@@ -7,6 +7,7 @@ import concurrent.futures
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -70,6 +71,8 @@ def main():
     parser.add_argument("--mix", action="store_true", help="count instructions too (needs cuobjdump)")
     parser.add_argument("names", nargs="*", help="only files whose name contains one of these")
     options = parser.parse_args()
+    if options.mix and not shutil.which("cuobjdump"):
+        sys.exit("kinglet: error: expected cuobjdump on the path for --mix")
     architectures = options.architectures.split(",") if options.architectures else compiler_knows(options.nvcc)
     sources = [s for s in sorted((ROOT / "backends" / "cuda" / "kernels").glob("*.cu")) if not options.names or any(n in s.name for n in options.names)]
     failed = False

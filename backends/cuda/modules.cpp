@@ -27,8 +27,8 @@ Result<Function> Modules::get(const std::string& kernel, uint32_t shared_bytes) 
       if (at == end) return error(Code::internal, "this build has no kernels %s", file.c_str());
       KL_TRY(context_->check(driver.module_load(&module, at->code), "cuModuleLoadData"));
     }
-    KL_TRY(
-        context_->check(driver.module_function(&loaded.function, module, ("kl_" + kernel).c_str()), ("cuModuleGetFunction(" + kernel + ")").c_str()));
+    KL_TRY(context_->check(driver.module_function(&loaded.function, module, ("kl_" + kernel).c_str()),
+                           ("cuModuleGetFunction(" + kernel + ")").c_str()));
   }
   if (shared_bytes > std::max(kSharedUnasked, loaded.shared_bytes)) {
     KL_TRY(context_->check(driver.function_set(loaded.function, kFunctionMaxDynamicShared, static_cast<int>(shared_bytes)),

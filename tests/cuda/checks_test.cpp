@@ -95,6 +95,14 @@ KL_KERNEL(checks__from_a_lane_outside, Args, 32) {
 }
 KL_KERNEL(checks__beyond_global, Args, 64) { a.y[threadIdx.x + 64] = 1.0f; }
 
+KL_KERNEL(checks__dynamic, Args, 64) {  // the second half of what was asked for, as other words
+  KL_DYNAMIC_SHARED(uint4, all);
+  const kl::cuda::SharedPointer<float> tile = kl::cuda::shared_as<float>(all + 16);
+  tile[threadIdx.x] = a.x[threadIdx.x];
+  __syncthreads();
+  a.y[threadIdx.x] = tile[63 - threadIdx.x];
+}
+
 template <bool kCommit, bool kWait, bool kBarrier>
 void async_tile(const Args& a) {
   KL_SHARED(float, tile, 64);
@@ -140,6 +148,17 @@ TEST(CudaChecks, KernelsInOrderPassInEveryOrderOfThreads) {
   Data data;
   EXPECT_TRUE(launch("async", data).empty());
   EXPECT_TRUE(std::equal(data.x, data.x + 64, data.y));
+}
+
+TEST(CudaChecks, DynamicSharedMemoryIsAsLargeAsTheLaunchSays) {
+  const kl::cuda_host::KernelEntry* entry = kl::cuda_host::find_kernel("checks__dynamic");
+  Data data;
+  const Args args{data.x, data.y};
+  EXPECT_EQ(kl::cuda_host::run_launch(entry->name, entry->body, &args, {{1, 1, 1}, {64, 1, 1}, 512, 1}), std::vector<std::string>());
+  EXPECT_EQ(data.y[0], 64.0f);
+  const auto found = kl::cuda_host::run_launch(entry->name, entry->body, &args, {{1, 1, 1}, {64, 1, 1}, 508, 1});
+  ASSERT_FALSE(found.empty());
+  EXPECT_NE(found[0].find("dynamic memory has 508 bytes"), std::string::npos) << found[0];
 }
 
 struct Bad {

@@ -35,7 +35,8 @@ inline DeviceUnderTest& device_under_test() {
 class OnDevice : public testing::Test {
  protected:
   void SetUp() override {
-    cuda_host::machine() = cuda_host::Machine{};
+    cuda_host::machine().findings.clear();
+    cuda_host::machine().seed = 1;
     device_ = device_under_test().get();
     ASSERT_NE(device_, nullptr);
   }

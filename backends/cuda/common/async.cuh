@@ -5,7 +5,18 @@
 
 namespace kl::cuda {
 
-#if defined(__CUDACC__)
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
+
+// Older cards copy at once: the same result.
+template <class T>
+KL_DEVICE void copy_async_16(T* to, const void* from, bool read = true) {
+  *reinterpret_cast<uint4*>(to) = read ? load_16(from) : make_uint4(0, 0, 0, 0);
+}
+KL_DEVICE void copy_async_commit() {}
+template <int kPending>
+KL_DEVICE void copy_async_wait() {}
+
+#elif defined(__CUDACC__)
 
 // Both addresses multiples of 16. read: false writes zeros and touches nothing in global memory.
 template <class T>

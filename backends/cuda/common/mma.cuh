@@ -8,7 +8,14 @@
 
 namespace kl::cuda {
 
-#if defined(__CUDACC__)
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
+
+// Compiled, so that one source serves all architectures; a predicate that looks at Gpu::architecture keeps such kernels from being launched here.
+KL_DEVICE void mma_m16n8k16_f16(float (&)[4], const uint32_t (&)[4], const uint32_t (&)[2]) { __trap(); }
+KL_DEVICE void mma_m16n8k32_s8(int32_t (&)[4], const uint32_t (&)[4], const uint32_t (&)[2]) { __trap(); }
+KL_DEVICE void mma_m16n8k16_s8(int32_t (&)[4], const uint32_t (&)[2], const uint32_t (&)[1]) { __trap(); }
+
+#elif defined(__CUDACC__)
 
 // c += A B: A 16 x 16, B 16 x 8 of binary16, c float32. From sm_80 on.
 KL_DEVICE void mma_m16n8k16_f16(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {

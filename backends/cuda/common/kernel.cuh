@@ -23,7 +23,7 @@
 #define KL_DYNAMIC_SHARED(TYPE, NAME)          \
   extern __shared__ uint4 kl_dynamic_shared[]; \
   TYPE* const NAME = reinterpret_cast<TYPE*>(kl_dynamic_shared)
-#define KL_KERNEL(NAME, ARGS, THREADS) extern "C" __global__ void __launch_bounds__(THREADS) kl_##NAME(const __grid_constant__ ARGS a)
+#define KL_KERNEL(NAME, ARGS, THREADS) extern "C" __global__ void __launch_bounds__(THREADS, 1) kl_##NAME(const __grid_constant__ ARGS a)
 
 namespace kl::cuda {
 

@@ -66,7 +66,7 @@ ctests() {
 }
 
 release_tests() { # LABEL-REGEX
-    configure release -DKINGLET_TESTS=ON -DKINGLET_TOOLS=ON -DKINGLET_SAMPLES=ON
+    configure release -DKINGLET_TESTS=ON -DKINGLET_TOOLS=ON -DKINGLET_SAMPLES=ON -DCMAKE_CUDA_ARCHITECTURES=80 # a module for every card takes minutes
     build release
     ctests "release" release -L "$1"
 }
@@ -163,6 +163,32 @@ vulkan_generates() {
     cmp "$results/vulkan-generate/cpu" "$results/vulkan-generate/vulkan"
 }
 
+# cuda_host_tests SHARDS: the CUDA backend on the emulated driver, every SHARDS-th test of it; the checks of the emulation always.
+cuda_host_tests() {
+    local out="$results/cuda-host"
+    if ! {
+        GTEST_OUTPUT="xml:$out/checks.xml" GTEST_BRIEF=1 build/release/bin/test_cuda --gtest_filter='Cuda*:*/CudaChecksCatch.*:*/CudaPacking.*' &&
+            GTEST_OUTPUT="xml:$out/cases.xml" GTEST_TOTAL_SHARDS="$1" GTEST_SHARD_INDEX="$(($1 > 3 ? 3 : 0))" \
+                build/release/bin/test_cuda --gtest_filter='*/CudaCase.*'
+    } >"$out/log" 2>&1; then
+        grep -v '^\[ *\(OK\|RUN\|SKIPPED\)' "$out/log" | tail -n 60 >&2
+        fail "expected the CUDA suite to pass on the emulation"
+    fi
+    say "CUDA on the emulation: $(grep -c 'refused:' "$out/log") of $(grep -c '^\[ RUN' "$out/log") cases refused by the backend"
+}
+
+# cuda_compile ARCHITECTURES ("": all): the kernels through nvcc; none spills that does not say so.
+cuda_compile() {
+    if ! command -v nvcc >/dev/null; then
+        say "no nvcc here: the CUDA kernels are not compiled for a card"
+        return 0
+    fi
+    python3 scripts/cuda_kernels.py --architectures "$1" >"$results/cuda-compile/report" || {
+        grep -v '  *[0-9]* *0 *[0-9]*$' "$results/cuda-compile/report" >&2
+        fail "expected every CUDA kernel to compile without spills that it does not declare"
+    }
+}
+
 # A CPU without AVX: a library that was built with newer code paths must start there and compute the same.
 no_avx_tests() {
     GTEST_OUTPUT="xml:$results/no_avx/" GTEST_BRIEF=1 GTEST_TOTAL_SHARDS=16 GTEST_SHARD_INDEX=3 KL_TEST_SAMPLE=16 \
@@ -207,6 +233,8 @@ if [ "$tier" != fast ]; then
     stage vulkan-lavapipe vulkan_tests lavapipe "$([ "$tier" = full ] && echo 1 || echo 16)"
     [ "$tier" != full ] || stage vulkan-swiftshader vulkan_tests swiftshader 1
     stage vulkan-generate vulkan_generates
+    stage cuda-host cuda_host_tests "$([ "$tier" = full ] && echo 1 || echo 16)"
+    stage cuda-compile cuda_compile "$([ "$tier" = full ] || echo 80)"
 fi
 [ "$tier" != full ] || stage fuzz scripts/fuzz.sh 60
 

@@ -6,6 +6,7 @@
 
 #include "core/checked.h"
 #include "core/formats.h"
+#include "core/formats/block_codes.h"
 #include "core/formats/rows.h"
 
 namespace kl::vulkan {
@@ -88,41 +89,6 @@ void get_codes(const uint32_t* codes, uint32_t high_bits, const uint32_t* high, 
   }
 }
 
-// The 32 codes of block b, from the file's bytes (the diagrams are in core/formats).
-void file_codes(Format format, const std::byte* row, uint32_t b, uint32_t (&q)[32]) {
-  const FormatInfo& i = kl::info(format);
-  const std::byte* block = row + size_t{b} * 32 / i.block_elements * i.block_bytes;
-  const uint32_t within = b % 8;  // of a block of 256
-  switch (format) {
-    case Format::q4_k:
-    case Format::q5_k: {
-      const std::byte* codes = block + (format == Format::q4_k ? 16 : 48) + within / 2 * 32;
-      for (uint32_t j = 0; j < 32; ++j) {
-        q[j] = byte_at(codes + j) >> (within % 2 * 4) & 15u;
-        if (format == Format::q5_k) q[j] |= (byte_at(block + 16 + j) >> within & 1u) << 4;
-      }
-      return;
-    }
-    case Format::q6_k: {
-      const uint32_t h = within / 4, k = within % 4;
-      for (uint32_t j = 0; j < 32; ++j) {
-        const uint32_t low = byte_at(block + 64 * h + 32 * (k % 2) + j) >> (k / 2 * 4) & 15u;
-        q[j] = low | (byte_at(block + 128 + 32 * h + j) >> (2 * k) & 3u) << 4;
-      }
-      return;
-    }
-    default: {  // nibbles j and j + 16 in one byte, behind the scales
-      const uint32_t high_at = format == Format::q5_0 ? 2 : 4;
-      const std::byte* codes = block + i.block_bytes - 16;
-      const uint32_t high = format == Format::q5_0 || format == Format::q5_1 ? load_u32(block + high_at) : 0;
-      for (uint32_t j = 0; j < 16; ++j) {
-        q[j] = (byte_at(codes + j) & 15u) | (high >> j & 1u) << 4;
-        q[j + 16] = byte_at(codes + j) >> 4 | (high >> (j + 16) & 1u) << 4;
-      }
-    }
-  }
-}
-
 }  // namespace
 
 std::string layout_name(Format format) { return std::string(name(format)) + "/g32/n1/row"; }
@@ -153,7 +119,7 @@ void pack_row(Format format, const std::byte* row, uint32_t k, uint32_t* out) {
       std::memcpy(out + 8 * b, block + 2, 32);
     } else {
       uint32_t q[32];
-      file_codes(format, row, b, q);
+      formats::block_codes(format, row, b, q);
       put_codes(q, s.high_words, out + 4 * b, out + l.high_at + b * s.high_words);
     }
     if (s.scales == Shape::Scales::halves) scales[b / 2] |= static_cast<uint32_t>(load_u16(block)) << (b % 2 * 16);

@@ -51,10 +51,12 @@ inline Bound bound_of(const OpCase& c) {
   return {4e-6, 1e-11};
 }
 
-inline void expect_agreement(Device& device, const OpCase& c) {
+// bucket: how many rows the step is planned for; 0: the case's own choice, 64 or more.
+inline void expect_agreement(Device& device, const OpCase& c, uint32_t bucket = 0) {
   auto reference = cpu::open_cpu({.threads = 1, .isa = {}, .reference = true});
   ASSERT_TRUE(reference.ok());
-  const Built built = build(c);
+  Built built = build(c);
+  if (bucket > 0) built.config.rows = built.config.outputs = bucket;
   const auto wanted = run(**reference, built);
   const auto got = run(device, built);
   ASSERT_TRUE(wanted.ok()) << wanted.status().message();

@@ -12,6 +12,9 @@
 #if defined(KINGLET_VULKAN_LINKED)
 extern "C" const kl::BackendModule* kl_backend_module_vulkan();
 #endif
+#if defined(KINGLET_CUDA_LINKED)
+extern "C" const kl::BackendModule* kl_backend_module_cuda();
+#endif
 
 namespace kl {
 namespace {
@@ -43,6 +46,9 @@ Result<const BackendModule*> checked(const BackendModule* module, const std::str
 Result<const BackendModule*> load(const char* name) {
 #if defined(KINGLET_VULKAN_LINKED)
   if (std::strcmp(name, "vulkan") == 0) return checked(kl_backend_module_vulkan(), "the linked vulkan backend");
+#endif
+#if defined(KINGLET_CUDA_LINKED)
+  if (std::strcmp(name, "cuda") == 0) return checked(kl_backend_module_cuda(), "the linked cuda backend");
 #endif
   const std::string file = std::string("libkinglet_") + name + ".so", symbol = std::string("kl_backend_module_") + name;
   std::string looked;

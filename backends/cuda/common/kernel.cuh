@@ -1,0 +1,58 @@
+// How kernels are written, so that one source is device code and, against tests/cuda_host, checked host code.
+//
+//   KL_KERNEL(file__variant, Args, threads) { ... a.field ... }   a kernel of at most `threads` threads; its one argument, by value, is `a`
+//   KL_DEVICE                                                     a function of kernels
+//   KL_SHARED(T, name, count)                                     T name[count] in shared memory; T trivial
+//   KL_DYNAMIC_SHARED(T, name)                                    what the launch asked for, as T; 16-byte aligned
+//   SharedPointer<T>                                              T* into shared memory, for arguments of functions (never &name[i]: name + i)
+//   shared_as<U>(p)                                               the same place as U*
+//   KL_UNROLL                                                     before a loop
+//
+// The rest is CUDA's own: threadIdx and its kin, __syncthreads, __shfl_*_sync, __dp4a, ... Not used, since the emulation lacks it: printf, assert, recursion, textures,
+// the address of a shared element, warp intrinsics without _sync.
+#pragma once
+#include <cstdint>
+
+#include "cuda/common/kernel_args.h"
+
+#if defined(__CUDACC__)
+
+#define KL_DEVICE __device__ __forceinline__
+#define KL_UNROLL _Pragma("unroll")
+#define KL_SHARED(TYPE, NAME, COUNT) __shared__ __align__(16) TYPE NAME[COUNT]
+#define KL_DYNAMIC_SHARED(TYPE, NAME)          \
+  extern __shared__ uint4 kl_dynamic_shared[]; \
+  TYPE* const NAME = reinterpret_cast<TYPE*>(kl_dynamic_shared)
+#define KL_KERNEL(NAME, ARGS, THREADS) extern "C" __global__ void __launch_bounds__(THREADS, 1) kl_##NAME(const __grid_constant__ ARGS a)
+
+namespace kl::cuda {
+
+template <class T>
+using SharedPointer = T*;
+template <class U, class T>
+KL_DEVICE U* shared_as(T* p) {
+  return reinterpret_cast<U*>(p);
+}
+// A barrier of `threads` threads (a multiple of 32) under a number of its own, 1 to 15.
+KL_DEVICE void named_barrier(uint32_t id, uint32_t threads) { asm volatile("bar.sync %0, %1;" ::"r"(id), "r"(threads) : "memory"); }
+
+}  // namespace kl::cuda
+
+#else
+#include "cuda_host/emulation.h"
+#endif
+
+namespace kl::cuda {
+
+constexpr uint32_t kFullWarp = 0xffffffffu;
+
+KL_DEVICE uint32_t live_rows(const RowCount& rows) { return *rows.live / rows.pool; }
+
+KL_DEVICE float fma_of(float a, float b, float c) { return __fmaf_rn(a, b, c); }
+
+// 16 bytes of global memory at an address that is a multiple of 16.
+KL_DEVICE uint4 load_16(const void* at) { return *static_cast<const uint4*>(at); }
+KL_DEVICE uint2 load_8(const void* at) { return *static_cast<const uint2*>(at); }
+KL_DEVICE uint32_t load_4(const void* at) { return *static_cast<const uint32_t*>(at); }
+
+}  // namespace kl::cuda

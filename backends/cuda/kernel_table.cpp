@@ -1,0 +1,145 @@
+#include "cuda/kernel_table.h"
+
+#include <cstdarg>
+
+#include "core/checked.h"
+#include "cuda/ops/ops.h"
+
+namespace kl::cuda {
+
+std::span<const CudaKernel> kernels() {
+  static const CudaKernel kTable[] = {
+      // One row a line: rows are added side by side.
+      kSelectNormHead, kNormGateUp, kNormLinear, kLinearResidual, kLinear, kNormAdd,
+      kNorm,           kGatherRows, kRope,       kActivate,       kAdd,    kSelectRows,
+  };
+  return kTable;
+}
+
+Answer choose_kernel(const Op& op, const SupportContext& c) {
+  std::vector<std::string> skipped;
+  const std::span<const CudaKernel> table = kernels();
+  for (uint32_t row = 0; row < table.size(); ++row) {
+    if (std::strcmp(table[row].op, name(op)) != 0) continue;
+    Answer answer = table[row].support(op, c);
+    if (auto* support = std::get_if<Support>(&answer)) {
+      support->row = row;
+      support->kernel = std::string(table[row].name) + (support->kernel.empty() ? "" : "." + support->kernel);
+      support->skipped = std::move(skipped);
+      return answer;
+    }
+    skipped.push_back(std::string(table[row].name) + ": " + std::get<Refusal>(answer).reason);
+  }
+  if (skipped.empty()) return refuse("the CUDA backend has no kernel for %s", name(op));
+  std::string reason;
+  for (const std::string& each : skipped) reason += (reason.empty() ? "" : "; ") + each;
+  return Refusal{reason};
+}
+
+uint64_t page_bytes(const KvPageShape& shape) { return round_up(kv_page_layout(shape).page_bytes, kAlignment); }
+
+Answer refuse(const char* format, ...) {
+  char text[256];
+  va_list list;
+  va_start(list, format);
+  (void)std::vsnprintf(text, sizeof text, format, list);
+  va_end(list);
+  return Refusal{text};
+}
+
+uint64_t SupportContext::max_rows(Value v) const {
+  const Rows rows = program.info(v).rows;
+  return rows == Rows::outputs ? config.outputs : rows == Rows::step ? config.rows : config.rows / program.pool;
+}
+
+namespace {
+
+// Every Memory of this device is a DeviceMemory.
+DevicePointer address_of(const Memory* memory, uint64_t offset) { return static_cast<const DeviceMemory*>(memory)->address() + offset; }
+
+}  // namespace
+
+DevicePointer BindContext::step_address(const void* field) const {
+  return address_of(bindings.step_params, static_cast<uint64_t>(static_cast<const std::byte*>(field) - bindings.step_params->host()));
+}
+
+uint32_t BindContext::most_rows(Value v) const { return static_cast<uint32_t>(SupportContext{plan.program, plan.config, gpu}.max_rows(v)); }
+
+RowCount BindContext::rows(Value v) const {
+  const Rows rows = plan.program.info(v).rows;
+  const StepHeader& header = params().header();
+  return {step(rows == Rows::outputs ? &header.outputs : &header.rows), rows == Rows::pooled ? plan.program.pool : 1u};
+}
+
+float* BindContext::value(Value v) const {
+  return v.valid() ? reinterpret_cast<float*>(address_of(bindings.arena, plan.value_offset[v.id])) : nullptr;
+}
+
+std::byte* BindContext::scratch(uint64_t offset) const {
+  return reinterpret_cast<std::byte*>(address_of(bindings.arena, planned.scratch_offset + offset));
+}
+
+Result<WeightAddress> BindContext::weight(WeightId w) const {
+  for (const WeightUse& use : planned.support.weights) {
+    if (!(use.weight == w)) continue;
+    const WeightAddress at = bindings.weight(use);
+    if (at.memory != nullptr && at.offset % 16 == 0) return at;
+  }
+  return error(Code::internal, "weight %s does not lie in memory of this device", info(w).name.c_str());
+}
+
+Result<Matrix> BindContext::matrix(WeightId w) const {
+  if (!w.valid()) return Matrix{};
+  KL_ASSIGN(const WeightAddress at, weight(w));
+  const WeightInfo& i = info(w);
+  const PanelLayout l = panel_layout(i.format, i.k);
+  return Matrix{
+      reinterpret_cast<const void*>(address_of(at.memory, at.offset)), i.n, i.k, l.tiles, l.high_at, l.scale_at, l.super_at, l.panel_bytes};
+}
+
+Result<const float*> BindContext::vector(WeightId w) const {
+  if (!w.valid()) return static_cast<const float*>(nullptr);
+  KL_ASSIGN(const WeightAddress at, weight(w));
+  return reinterpret_cast<const float*>(address_of(at.memory, at.offset));
+}
+
+Result<const float*> BindContext::table(std::span<const float> values) const {
+  KL_ASSIGN(std::unique_ptr<DeviceMemory> memory, DeviceMemory::allocate(context, values.size_bytes(), Access::device));
+  CopyRequest request;
+  request.to = memory.get();
+  request.from_host = reinterpret_cast<const std::byte*>(values.data());
+  request.bytes = values.size_bytes();
+  KL_TRY(copier.copy(request));
+  tables.push_back(std::move(memory));
+  return reinterpret_cast<const float*>(tables.back()->address());
+}
+
+Status BindContext::read(WeightId w, std::span<std::byte> out) const {
+  KL_ASSIGN(const WeightAddress at, weight(w));
+  CopyRequest request;
+  request.from = at.memory;
+  request.from_offset = at.offset;
+  request.bytes = out.size();
+  request.to_host = out.data();
+  return copier.copy(request);
+}
+
+KvPageLayout BindContext::kv_layout(KvRef ref) const {
+  const KvGroupInfo& g = plan.program.kv_groups[ref.group];
+  return kv_page_layout({plan.config.kv, g.head_size, g.heads});
+}
+
+std::byte* BindContext::kv_layer(KvRef ref) const {
+  const KvGroupInfo& g = plan.program.kv_groups[ref.group];
+  const uint64_t bytes = plan.config.kv_pages[ref.group] * page_bytes({plan.config.kv, g.head_size, g.heads});
+  return reinterpret_cast<std::byte*>(address_of(bindings.kv[ref.group], ref.layer * bytes));
+}
+
+const float* BindContext::features() const {
+  return bindings.features != nullptr ? reinterpret_cast<const float*>(address_of(bindings.features, 0)) : nullptr;
+}
+const std::byte* BindContext::pixels() const {
+  return bindings.pixels != nullptr ? reinterpret_cast<const std::byte*>(address_of(bindings.pixels, 0)) : nullptr;
+}
+
+}  // namespace kl::cuda

@@ -1,0 +1,62 @@
+// norm: y = norm(x) * gain (+ bias) over each of `parts` equal parts of a row, RMS or layer norm; with a residual, y = residual + that.
+//                                                                                                     x [R P*W]  gain, bias [W] -> y [R P*W]
+// Order: thread i sums elements i, i + 256, ... by fma; lanes, then warps, add in binary trees (partner lane ^ 16, 8, 4, 2, 1): a function of W alone.
+// Grid (P, R). Bytes: x and y once from memory, x again from cache.
+#include "cuda/kernels/norm.h"
+
+#include "cuda/common/kernel.cuh"
+
+namespace kl::cuda {
+
+namespace {
+
+KL_DEVICE float warp_sum(float v) {
+  KL_UNROLL
+  for (int step = 16; step > 0; step /= 2) v = v + __shfl_xor_sync(kFullWarp, v, step);
+  return v;
+}
+
+// The block's sum, in every thread. `warps` has a place for each warp.
+KL_DEVICE float block_sum(float mine, SharedPointer<float> warps) {
+  const uint32_t warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+  mine = warp_sum(mine);
+  if (lane == 0) warps[warp] = mine;
+  __syncthreads();
+  float v = 0.0f;
+  if (lane < kNormThreads / 32) v = warps[lane];
+  v = warp_sum(v);
+  __syncthreads();
+  return v;
+}
+
+}  // namespace
+
+KL_KERNEL(norm, NormArgs, kNormThreads) {
+  KL_SHARED(float, warps, kNormThreads / 32);
+  const uint32_t t = blockIdx.y, part = blockIdx.x, parts = gridDim.x, thread = threadIdx.x;
+  if (t >= live_rows(a.rows)) return;
+  const uint32_t source = a.selected != nullptr ? a.selected[t] : t;
+  const float* x = a.x + (static_cast<uint64_t>(source) * parts + part) * a.width;
+  const uint64_t to = (static_cast<uint64_t>(t) * parts + part) * a.width;
+  float mean = 0.0f;
+  if (a.layer) {
+    float sum = 0.0f;
+    for (uint32_t i = thread; i < a.width; i += kNormThreads) sum = sum + x[i];
+    mean = block_sum(sum, warps) / static_cast<float>(a.width);
+  }
+  float squares = 0.0f;
+  for (uint32_t i = thread; i < a.width; i += kNormThreads) {
+    const float d = x[i] - mean;
+    squares = fma_of(d, d, squares);
+  }
+  const float r = 1.0f / sqrtf(block_sum(squares, warps) / static_cast<float>(a.width) + a.eps);
+  for (uint32_t i = thread; i < a.width; i += kNormThreads) {
+    float v = (x[i] - mean) * r;
+    if (a.gain != nullptr) v = v * a.gain[i];
+    if (a.bias != nullptr) v = v + a.bias[i];
+    if (a.residual != nullptr) v = a.residual[to + i] + v;
+    a.y[to + i] = v;
+  }
+}
+
+}  // namespace kl::cuda

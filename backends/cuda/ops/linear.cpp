@@ -1,0 +1,104 @@
+// linear and the fused ops around one: y = (residual +) norm?(x) w' (+ bias), act(norm(x) gate') * (norm(x) up'), norm(select(x)) head'.
+// Stages: norm into scratch, where there is one; rounding to the plan's activation format, where it is not f32; the product.
+#include "cuda/ops/ops.h"
+#include "cuda/ops/stages.h"
+
+namespace kl::cuda {
+namespace {
+
+// The ops as one shape.
+struct Operands {
+  Value x = {}, out = {}, residual = {};
+  WeightId gain = {}, w = {}, up = {}, bias = {};
+  float eps = 0;
+  bool selects = false;
+  Activation activation = Activation::none;
+};
+
+struct ToOperands {
+  Operands operator()(const Linear& o) const { return {.x = o.x, .out = o.out, .w = o.w, .bias = o.bias}; }
+  Operands operator()(const NormLinear& o) const {
+    return {.x = o.x, .out = o.out, .gain = o.gain, .w = o.w, .bias = o.bias, .eps = o.eps};
+  }
+  Operands operator()(const LinearResidual& o) const { return {.x = o.x, .out = o.out, .residual = o.residual, .w = o.w, .bias = o.bias}; }
+  Operands operator()(const NormGateUp& o) const {
+    return {.x = o.x, .out = o.out, .gain = o.gain, .w = o.gate, .up = o.up, .eps = o.eps, .activation = o.activation};
+  }
+  Operands operator()(const SelectNormHead& o) const {
+    return {.x = o.x, .out = o.out, .gain = o.gain, .w = o.head, .eps = o.eps, .selects = true};
+  }
+  template <class Other>
+  Operands operator()(const Other&) const {
+    return {};
+  }
+};
+
+Operands operands(const Op& op) { return std::visit(ToOperands{}, op); }
+
+Answer support(const Op& op, const SupportContext& c) {
+  const Operands o = operands(op);
+  if (const std::string reason = matrix_refusal(c, o.w); !reason.empty()) return Refusal{reason};
+  if (o.up.valid() && c.info(o.up).format != c.info(o.w).format)
+    return refuse("gate is %s and up is %s", name(c.info(o.w).format), name(c.info(o.up).format));
+  Support s;
+  s.activations = activations_for(c, o.w);
+  use_matrix(c, s, o.w);
+  if (o.up.valid()) use_matrix(c, s, o.up);
+  use_vector(s, o.gain);
+  use_vector(s, o.bias);
+  const uint64_t rows = c.max_rows(o.out);
+  const uint32_t k = c.info(o.w).k;
+  if (o.gain.valid()) {
+    s.stages.push_back({o.selects ? "select+norm" : "norm"});
+    s.scratch_bytes += rows_bytes(rows, k);
+  }
+  if (s.activations != ActivationFormat::f32) {
+    s.stages.push_back({"round"});
+    s.scratch_bytes += rounded_bytes(s.activations, rows, k);
+  }
+  s.stages.push_back({o.up.valid() ? "gate_up" : "linear"});
+  return s;
+}
+
+Status bind(const Op& op, const BindContext& c, Launches& out) {
+  const Operands o = operands(op);
+  const uint32_t k = c.info(o.w).k;
+  LinearStage l;
+  l.rows = c.rows(o.out);
+  l.most_rows = c.most_rows(o.out);
+  l.in.x = c.value(o.x);
+  uint32_t stage = 0;
+  uint64_t used = 0;
+  if (o.gain.valid()) {
+    NormStage n;
+    n.x = l.in.x;
+    n.out = reinterpret_cast<float*>(c.scratch(used));
+    n.rows = l.rows;
+    n.most_rows = l.most_rows;
+    n.gain = o.gain;
+    n.selects = o.selects;
+    n.width = k;
+    n.eps = o.eps;
+    KL_TRY(add_norm(c, stage++, n, out));
+    l.in.x = n.out;
+    used += rows_bytes(l.most_rows, k);
+  }
+  if (c.planned.support.activations != ActivationFormat::f32) l.in = add_round(c, stage++, l.in.x, used, l.rows, l.most_rows, k, out);
+  l.out = c.value(o.out);
+  l.w = o.w;
+  l.up = o.up;
+  l.bias = o.bias;
+  l.residual = c.value(o.residual);
+  l.activation = o.activation;
+  return add_linear(c, stage, l, out);
+}
+
+}  // namespace
+
+const CudaKernel kLinear = {"linear", "linear", support, bind};
+const CudaKernel kNormLinear = {"norm_linear", "norm_linear", support, bind};
+const CudaKernel kLinearResidual = {"linear_residual", "linear_residual", support, bind};
+const CudaKernel kNormGateUp = {"norm_gate_up", "norm_gate_up", support, bind};
+const CudaKernel kSelectNormHead = {"select_norm_head", "select_norm_head", support, bind};
+
+}  // namespace kl::cuda

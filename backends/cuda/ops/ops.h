@@ -1,0 +1,14 @@
+// The rows of the kernel table, one file per op or family of ops.
+#pragma once
+#include "cuda/kernel_table.h"
+
+namespace kl::cuda {
+
+// linear.cpp
+extern const CudaKernel kLinear, kNormLinear, kLinearResidual, kNormGateUp, kSelectNormHead;
+// rows.cpp
+extern const CudaKernel kNorm, kNormAdd, kGatherRows, kActivate, kAdd, kSelectRows;
+// rope.cpp
+extern const CudaKernel kRope;
+
+}  // namespace kl::cuda

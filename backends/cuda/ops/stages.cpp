@@ -1,0 +1,145 @@
+#include "cuda/ops/stages.h"
+
+#include "core/checked.h"
+#include "cuda/kernels/norm.h"
+#include "cuda/kernels/quantize.h"
+#include "cuda/kernels/rope.h"
+
+namespace kl::cuda {
+namespace {
+
+bool quantized(Format f) { return f != Format::f32 && f != Format::f16 && f != Format::bf16; }
+
+// Where the parts of 8-bit rows lie in their scratch.
+struct QuantizedPlaces {
+  uint64_t scale = 0, sum = 0, bytes = 0;
+};
+QuantizedPlaces quantized_places(uint64_t rows, uint64_t width) {
+  const uint64_t tiles = ceil_div(width, kTileColumns);
+  QuantizedPlaces p;
+  p.scale = round_up(rows * tiles * 64, kAlignment);
+  p.sum = p.scale + rows_bytes(rows, 2 * tiles);
+  p.bytes = p.sum + rows_bytes(rows, 2 * tiles);
+  return p;
+}
+
+}  // namespace
+
+void use_matrix(const SupportContext& c, Support& s, WeightId w) { s.weights.push_back({w, layout_name(c.info(w).format)}); }
+void use_vector(Support& s, WeightId w) {
+  if (w.valid()) s.weights.push_back({w, kVector});
+}
+
+std::string matrix_refusal(const SupportContext& c, WeightId w) {
+  const WeightInfo& i = c.info(w);
+  if (i.k % 4 != 0) return format("K = %u is not a multiple of 4", i.k);
+  if (i.k % kl::info(i.format).block_elements != 0) return format("K = %u is not a multiple of %u", i.k, kl::info(i.format).block_elements);
+  return {};
+}
+
+ActivationFormat activations_for(const SupportContext& c, WeightId w) {
+  return quantized(c.info(w).format) ? c.config.activations : ActivationFormat::f32;
+}
+
+uint64_t rows_bytes(uint64_t rows, uint64_t width) { return round_up(rows * width * sizeof(float), kAlignment); }
+
+uint64_t rounded_bytes(ActivationFormat format, uint64_t rows, uint64_t width) {
+  if (format == ActivationFormat::f32) return 0;
+  return format == ActivationFormat::f16 ? rows_bytes(rows, width) : quantized_places(rows, width).bytes;
+}
+
+uint32_t groups_of(uint64_t items, uint32_t per_group) { return static_cast<uint32_t>(ceil_div(items, per_group)); }
+
+Status add_norm(const BindContext& c, uint32_t stage, const NormStage& n, Launches& out) {
+  NormArgs a{};
+  a.x = n.x;
+  a.y = n.out;
+  KL_ASSIGN(a.gain, c.vector(n.gain));
+  KL_ASSIGN(a.bias, c.vector(n.bias));
+  a.residual = n.residual;
+  a.selected = n.selects ? c.step(c.params().output_rows()) : nullptr;
+  a.rows = n.rows;
+  a.width = n.width;
+  a.eps = n.eps;
+  a.layer = n.layer;
+  Launch l = make_launch("norm", a, kNormThreads);
+  l.grid[0] = n.parts;
+  l.grid[1] = n.most_rows;
+  l.stage = stage;
+  out.push_back(std::move(l));
+  return {};
+}
+
+LinearInput add_round(const BindContext& c, uint32_t stage, const float* x, uint64_t offset, const RowCount& rows, uint32_t most_rows,
+                      uint32_t k, Launches& out) {
+  LinearInput in;
+  std::byte* to = c.scratch(offset);
+  const uint32_t tiles = groups_of(k, kTileColumns);
+  Launch l;
+  if (c.planned.support.activations == ActivationFormat::f16) {
+    RoundHalfArgs a{x, reinterpret_cast<float*>(to), rows, k};
+    in.x = a.y;
+    l = make_launch("quantize__half", a, kQuantizeThreads);
+    l.grid[0] = groups_of(k, kQuantizeThreads);
+  } else {
+    const QuantizedPlaces p = quantized_places(most_rows, k);
+    QuantizeArgs a{
+        x, reinterpret_cast<int8_t*>(to), reinterpret_cast<float*>(to + p.scale), reinterpret_cast<float*>(to + p.sum), rows, k, tiles};
+    in.q = {a.codes, a.scale, a.sum};
+    l = make_launch("quantize", a, kQuantizeThreads);
+    l.grid[0] = groups_of(uint64_t{tiles} * 16, kQuantizeThreads);
+  }
+  l.grid[1] = most_rows;
+  l.stage = stage;
+  out.push_back(std::move(l));
+  return in;
+}
+
+Status add_linear(const BindContext& c, uint32_t stage, const LinearStage& l, Launches& out) {
+  LinearArgs a{};
+  a.x = l.in.x;
+  a.q = l.in.q;
+  KL_ASSIGN(a.w, c.matrix(l.w));
+  KL_ASSIGN(a.up, c.matrix(l.up));
+  a.y = l.out;
+  KL_ASSIGN(a.bias, c.vector(l.bias));
+  a.residual = l.residual;
+  a.rows = l.rows;
+  a.activation = l.activation;
+  Launch launch =
+      make_launch(std::string(a.x != nullptr ? "linear_row_f32__" : "linear_row_q8__") + name(c.info(l.w).format), a, kLinearRowThreads);
+  launch.grid[0] = groups_of(a.w.n, kPanelRows);
+  launch.grid[1] = groups_of(l.most_rows, kLinearRowRows);
+  launch.stage = stage;
+  out.push_back(std::move(launch));
+  return {};
+}
+
+Status add_rope(const BindContext& c, uint32_t stage, const RopeSpec& rope, uint32_t heads, uint32_t head_size, const float* x, float* y,
+                Launches& out) {
+  std::vector<float> factors;
+  if (rope.factors.valid()) {
+    factors.resize(rope.dims / 2);
+    KL_TRY(c.read(rope.factors, std::as_writable_bytes(std::span(factors))));
+  }
+  KL_ASSIGN(const DeviceRope table, c.ropes.get(rope, factors));
+  RopeArgs a{};
+  a.x = x;
+  a.y = y;
+  a.positions = c.step(c.params().positions());
+  a.turn = table.turns;
+  a.component = table.components;
+  a.rows = {c.step(&c.params().header().rows), 1};
+  a.heads = heads;
+  a.head_size = head_size;
+  a.pairs = rope.dims / 2;
+  a.neighbours = rope.style == RopeStyle::neighbours;
+  Launch l = make_launch("rope", a, kRopeThreads);
+  l.grid[0] = groups_of(uint64_t{heads} * head_size / 2, kRopeThreads);
+  l.grid[1] = c.plan.config.rows;
+  l.stage = stage;
+  out.push_back(std::move(l));
+  return {};
+}
+
+}  // namespace kl::cuda

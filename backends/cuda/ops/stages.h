@@ -1,0 +1,64 @@
+// Launches that several ops are made of. Each appends its launches with the stage's number.
+#pragma once
+#include "cuda/kernel_table.h"
+#include "cuda/kernels/linear.h"
+
+namespace kl::cuda {
+
+using Launches = std::vector<Launch>;
+
+// ---- predicates ----
+
+void use_matrix(const SupportContext& c, Support& s, WeightId w);
+void use_vector(Support& s, WeightId w);  // when present
+// Empty: the weight runs; else why not.
+std::string matrix_refusal(const SupportContext& c, WeightId w);
+// What the input of a linear with this weight is rounded to: quantized weights follow the run's choice, others are never met with rounded inputs.
+ActivationFormat activations_for(const SupportContext& c, WeightId w);
+// Bytes of [rows width] float32 in scratch.
+uint64_t rows_bytes(uint64_t rows, uint64_t width);
+// Bytes of the same rows rounded to a format, in scratch.
+uint64_t rounded_bytes(ActivationFormat format, uint64_t rows, uint64_t width);
+
+// ---- launches ----
+
+uint32_t groups_of(uint64_t items, uint32_t per_group);
+
+struct NormStage {
+  const float* x = nullptr;
+  float* out = nullptr;
+  RowCount rows{};
+  uint32_t most_rows = 0;
+  WeightId gain, bias;
+  const float* residual = nullptr;  // added when not null
+  bool layer = false;
+  bool selects = false;  // rows of x are the step's output rows
+  uint32_t width = 0, parts = 1;
+  float eps = 0;
+};
+Status add_norm(const BindContext& c, uint32_t stage, const NormStage& n, Launches& out);
+
+// The input of a linear: float32, or rounded to 8 bits.
+struct LinearInput {
+  const float* x = nullptr;
+  Quantized q{};
+};
+// x to the plan's activation format (not f32), into rounded_bytes() of scratch at `offset`.
+LinearInput add_round(const BindContext& c, uint32_t stage, const float* x, uint64_t offset, const RowCount& rows, uint32_t most_rows,
+                      uint32_t k, Launches& out);
+
+struct LinearStage {
+  LinearInput in;
+  float* out = nullptr;
+  RowCount rows{};
+  uint32_t most_rows = 0;
+  WeightId w, up, bias;  // up: act(x w') * (x up')
+  const float* residual = nullptr;
+  Activation activation = Activation::none;
+};
+Status add_linear(const BindContext& c, uint32_t stage, const LinearStage& l, Launches& out);
+
+Status add_rope(const BindContext& c, uint32_t stage, const RopeSpec& rope, uint32_t heads, uint32_t head_size, const float* x, float* y,
+                Launches& out);
+
+}  // namespace kl::cuda

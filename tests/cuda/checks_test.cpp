@@ -1,0 +1,211 @@
+// The emulation's checks, each with a kernel that it must catch and, where the two are close, one that it must not.
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+
+#include <algorithm>
+
+#include "cuda/common/async.cuh"
+#include "cuda/common/kernel.cuh"
+#include "cuda_host/kernels.h"
+
+namespace {
+
+struct Args {
+  const float* x;
+  float* y;
+};
+
+KL_KERNEL(checks__in_order, Args, 64) {  // neighbours exchange through shared memory, with a barrier
+  KL_SHARED(float, tile, 64);
+  tile[threadIdx.x] = a.x[threadIdx.x];
+  __syncthreads();
+  a.y[threadIdx.x] = tile[63 - threadIdx.x];
+}
+KL_KERNEL(checks__missing_barrier, Args, 64) {
+  KL_SHARED(float, tile, 64);
+  tile[threadIdx.x] = a.x[threadIdx.x];
+  a.y[threadIdx.x] = tile[63 - threadIdx.x];
+}
+KL_KERNEL(checks__racy, Args, 64) {  // two threads write a byte of one word
+  KL_SHARED(uint8_t, bytes, 64);
+  bytes[threadIdx.x / 2] = static_cast<uint8_t>(threadIdx.x);
+}
+KL_KERNEL(checks__write_after_read, Args, 64) {
+  KL_SHARED(float, tile, 64);
+  tile[threadIdx.x] = 1.0f;
+  __syncthreads();
+  const float v = tile[63 - threadIdx.x];
+  tile[threadIdx.x] = v;  // its reader may not have come yet
+}
+KL_KERNEL(checks__warp_in_order, Args, 64) {  // within a warp, __syncwarp is enough
+  KL_SHARED(float, tile, 64);
+  tile[threadIdx.x] = a.x[threadIdx.x];
+  __syncwarp();
+  a.y[threadIdx.x] = tile[threadIdx.x ^ 1u];
+}
+KL_KERNEL(checks__warp_is_no_block, Args, 64) {
+  KL_SHARED(float, tile, 64);
+  tile[threadIdx.x] = a.x[threadIdx.x];
+  __syncwarp();
+  a.y[threadIdx.x] = tile[threadIdx.x ^ 32u];
+}
+KL_KERNEL(checks__unwritten, Args, 64) {
+  KL_SHARED(float, tile, 64);
+  if (threadIdx.x < 32) tile[threadIdx.x] = 1.0f;
+  __syncthreads();
+  a.y[threadIdx.x] = tile[threadIdx.x];
+}
+KL_KERNEL(checks__beyond_shared, Args, 64) {
+  KL_SHARED(float, tile, 63);
+  tile[threadIdx.x] = 1.0f;
+}
+KL_KERNEL(checks__barrier_not_for_all, Args, 64) {
+  if (threadIdx.x < 40) __syncthreads();
+}
+KL_KERNEL(checks__two_barriers, Args, 64) {
+  if (threadIdx.x < 32) {
+    __syncthreads();
+  } else {
+    __syncthreads();
+  }
+}
+KL_KERNEL(checks__named_barriers, Args, 128) {  // two halves of the block, each with a barrier of its own
+  KL_SHARED(float, tile, 128);
+  const uint32_t half = threadIdx.x / 64;
+  tile[threadIdx.x] = a.x[threadIdx.x % 64];
+  kl::cuda::named_barrier(1 + half, 64);
+  a.y[threadIdx.x % 64] = tile[half * 64 + 63 - threadIdx.x % 64];
+}
+KL_KERNEL(checks__named_barrier_crossed, Args, 128) {  // ... which says nothing about the other half
+  KL_SHARED(float, tile, 128);
+  tile[threadIdx.x] = a.x[threadIdx.x % 64];
+  kl::cuda::named_barrier(1 + threadIdx.x / 64, 64);
+  a.y[threadIdx.x % 64] = tile[127 - threadIdx.x];
+}
+KL_KERNEL(checks__lane_missing, Args, 32) {
+  if (threadIdx.x != 5) (void)__shfl_xor_sync(0xffffffffu, 1, 1);
+}
+KL_KERNEL(checks__masks_differ, Args, 32) { (void)__shfl_xor_sync(threadIdx.x < 16 ? 0xffffffffu : 0xffff0000u, 1, 1); }
+KL_KERNEL(checks__part_of_a_warp, Args, 32) {
+  a.y[threadIdx.x] = 0;
+  if (threadIdx.x < 16) a.y[threadIdx.x] = __shfl_sync(0xffffu, a.x[threadIdx.x], 15 - static_cast<int>(threadIdx.x));
+}
+KL_KERNEL(checks__from_a_lane_outside, Args, 32) {
+  if (threadIdx.x < 16) a.y[threadIdx.x] = __shfl_sync(0xffffu, 1.0f, 20);
+}
+KL_KERNEL(checks__beyond_global, Args, 64) { a.y[threadIdx.x + 64] = 1.0f; }
+
+KL_KERNEL(checks__dynamic, Args, 64) {  // the second half of what was asked for, as other words
+  KL_DYNAMIC_SHARED(uint4, all);
+  const kl::cuda::SharedPointer<float> tile = kl::cuda::shared_as<float>(all + 16);
+  tile[threadIdx.x] = a.x[threadIdx.x];
+  __syncthreads();
+  a.y[threadIdx.x] = tile[63 - threadIdx.x];
+}
+
+template <bool kCommit, bool kWait, bool kBarrier>
+void async_tile(const Args& a) {
+  KL_SHARED(float, tile, 64);
+  if (threadIdx.x < 16) kl::cuda::copy_async_16(tile + 4 * threadIdx.x, a.x + 4 * threadIdx.x);
+  if (kCommit) kl::cuda::copy_async_commit();
+  if (kWait) kl::cuda::copy_async_wait<0>();
+  if (kBarrier) __syncthreads();
+  a.y[threadIdx.x] = tile[threadIdx.x];
+  kl::cuda::copy_async_commit();
+  kl::cuda::copy_async_wait<0>();
+}
+KL_KERNEL(checks__async, Args, 64) { async_tile<true, true, true>(a); }
+KL_KERNEL(checks__async_unwaited, Args, 64) { async_tile<true, false, true>(a); }
+KL_KERNEL(checks__async_uncommitted, Args, 64) { async_tile<false, true, true>(a); }
+KL_KERNEL(checks__async_no_barrier, Args, 64) { async_tile<true, true, false>(a); }
+KL_KERNEL(checks__async_forgotten, Args, 64) {
+  KL_SHARED(float, tile, 64);
+  if (threadIdx.x < 16) kl::cuda::copy_async_16(tile + 4 * threadIdx.x, a.x + 4 * threadIdx.x);
+}
+
+struct Data {
+  alignas(16) float x[64] = {}, y[64] = {};
+  Data() {
+    for (int i = 0; i < 64; ++i) x[i] = static_cast<float>(i + 1);
+  }
+};
+
+std::vector<std::string> launch(const std::string& kernel, Data& data, uint64_t seed = 1, unsigned blocks = 2) {
+  const kl::cuda_host::KernelEntry* entry = kl::cuda_host::find_kernel("checks__" + kernel);
+  if (entry == nullptr) return {"no such kernel"};
+  const Args args{data.x, data.y};
+  return kl::cuda_host::run_launch(entry->name, entry->body, &args, {{blocks, 1, 1}, {entry->threads, 1, 1}, 0, seed});
+}
+
+TEST(CudaChecks, KernelsInOrderPassInEveryOrderOfThreads) {
+  for (uint64_t seed = 1; seed < 50; ++seed) {
+    for (const char* kernel : {"in_order", "warp_in_order", "named_barriers", "part_of_a_warp", "async"}) {
+      Data data;
+      EXPECT_EQ(launch(kernel, data, seed), std::vector<std::string>()) << kernel;
+      EXPECT_NE(data.y[0], 0.0f) << kernel;
+    }
+  }
+  Data data;
+  EXPECT_TRUE(launch("async", data).empty());
+  EXPECT_TRUE(std::equal(data.x, data.x + 64, data.y));
+}
+
+TEST(CudaChecks, DynamicSharedMemoryIsAsLargeAsTheLaunchSays) {
+  const kl::cuda_host::KernelEntry* entry = kl::cuda_host::find_kernel("checks__dynamic");
+  Data data;
+  const Args args{data.x, data.y};
+  EXPECT_EQ(kl::cuda_host::run_launch(entry->name, entry->body, &args, {{1, 1, 1}, {64, 1, 1}, 512, 1}), std::vector<std::string>());
+  EXPECT_EQ(data.y[0], 64.0f);
+  const auto found = kl::cuda_host::run_launch(entry->name, entry->body, &args, {{1, 1, 1}, {64, 1, 1}, 508, 1});
+  ASSERT_FALSE(found.empty());
+  EXPECT_NE(found[0].find("dynamic memory has 508 bytes"), std::string::npos) << found[0];
+}
+
+struct Bad {
+  const char* kernel;
+  const char* finding;  // what it must say
+};
+
+class CudaChecksCatch : public testing::TestWithParam<Bad> {};
+
+// In whatever order threads run, and the next launch is not disturbed.
+TEST_P(CudaChecksCatch, TheMistake) {
+  for (uint64_t seed = 1; seed < 20; ++seed) {
+    Data data;
+    const std::vector<std::string> found = launch(GetParam().kernel, data, seed, 1);
+    ASSERT_FALSE(found.empty()) << "seed " << seed;
+    EXPECT_NE(found[0].find(GetParam().finding), std::string::npos) << found[0];
+    EXPECT_NE(found[0].find("[checks__" + std::string(GetParam().kernel) + ", block (0,0,0)]"), std::string::npos) << found[0];
+    EXPECT_TRUE(launch("in_order", data).empty());
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, CudaChecksCatch,
+                         testing::Values(Bad{"missing_barrier", "shared tile"}, Bad{"racy", "race on shared bytes byte"},
+                                         Bad{"write_after_read", "race on shared tile"}, Bad{"warp_is_no_block", "shared tile"},
+                                         Bad{"unwritten", "was never written"}, Bad{"beyond_shared", "has 252 bytes"},
+                                         Bad{"barrier_not_for_all", "40 of 64 wait, 24 have ended"},
+                                         Bad{"two_barriers", "divergence at a barrier"}, Bad{"named_barrier_crossed", "shared tile"},
+                                         Bad{"lane_missing", "31 of 32 wait"}, Bad{"masks_differ", "disagree about a mask"},
+                                         Bad{"from_a_lane_outside", "from lane 20"}, Bad{"async_unwaited", "before the cp.async"},
+                                         Bad{"async_uncommitted", "before the cp.async"}, Bad{"async_no_barrier", "shared tile"},
+                                         Bad{"async_forgotten", "never waited for"}),
+                         [](const auto& each) { return each.param.kernel; });
+
+TEST(CudaChecks, AnAccessOutsideAllMemoryEndsTheLaunchAndNothingElse) {
+  auto* page = static_cast<float*>(mmap(nullptr, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+  ASSERT_NE(page, MAP_FAILED);
+  mprotect(page + 1024, 4096, PROT_NONE);
+  const kl::cuda_host::KernelEntry* entry = kl::cuda_host::find_kernel("checks__beyond_global");
+  const Args args{page, page + 1024 - 64};
+  for (int i = 0; i < 3; ++i) {
+    const auto found = kl::cuda_host::run_launch(entry->name, entry->body, &args, {{1, 1, 1}, {64, 1, 1}, 0, 1});
+    ASSERT_FALSE(found.empty());
+    EXPECT_EQ(found[0].rfind(kl::cuda_host::kIllegalAddress, 0), 0U) << found[0];
+    Data data;
+    EXPECT_TRUE(launch("in_order", data).empty());
+  }
+  munmap(page, 8192);
+}
+
+}  // namespace

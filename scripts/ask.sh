@@ -28,7 +28,7 @@ fi
 require "${packages_build[@]}"
 ask="$root/build/release/bin/image_question"
 [ -x "$ask" ] || say "building, once (a few minutes)"
-configure_options=(-DKINGLET_TESTS=OFF)
+configure_options=(-DKINGLET_TESTS=OFF "$(cuda_options)")
 build release --target image_question
 
 if [ -z "$model_given$help_wanted" ]; then

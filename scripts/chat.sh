@@ -18,7 +18,7 @@ done
 require "${packages_build[@]}"
 chat="$root/build/release/bin/kinglet-chat"
 [ -x "$chat" ] || say "building, once (a few minutes)"
-configure_options=(-DKINGLET_TESTS=OFF)
+configure_options=(-DKINGLET_TESTS=OFF "$(cuda_options)")
 build release --target kinglet-chat
 
 if [ -z "$model_given" ]; then

@@ -57,6 +57,17 @@ require() {
 
 jobs() { nproc 2>/dev/null || echo 2; }
 
+# The CUDA module for the cards of this machine, or none: one for every card takes minutes to compile.
+cuda_options() {
+    local cards
+    cards="$(nvidia-smi --query-gpu=compute_cap --format=csv,noheader 2>/dev/null | tr -d . | sort -un | paste -sd ';')" || true
+    if [[ "$cards" =~ ^[0-9]+(\;[0-9]+)*$ ]]; then
+        printf '%s\n' "-DCMAKE_CUDA_ARCHITECTURES=$cards"
+    else
+        printf '%s\n' -DKINGLET_CUDA=OFF
+    fi
+}
+
 # build PRESET [--target T...]: configures, with configure_options, when that has not been done, and builds; quiet unless it fails.
 configure_options=()
 build() {

@@ -167,8 +167,8 @@ vulkan_generates() {
 cuda_host_tests() {
     local out="$results/cuda-host"
     if ! {
-        GTEST_OUTPUT="xml:$out/checks.xml" GTEST_BRIEF=1 build/release/bin/test_cuda --gtest_filter='Cuda*:*/CudaChecksCatch.*:*/CudaPacking.*' &&
-            GTEST_OUTPUT="xml:$out/cases.xml" GTEST_TOTAL_SHARDS="$1" GTEST_SHARD_INDEX="$(($1 > 3 ? 3 : 0))" \
+        GTEST_OUTPUT="xml:$out/test_cuda_checks.xml" GTEST_BRIEF=1 build/release/bin/test_cuda --gtest_filter='Cuda*:*/CudaChecksCatch.*:*/CudaPacking.*' &&
+            GTEST_OUTPUT="xml:$out/test_cuda_cases.xml" GTEST_TOTAL_SHARDS="$1" GTEST_SHARD_INDEX="$(($1 > 3 ? 3 : 0))" \
                 build/release/bin/test_cuda --gtest_filter='*/CudaCase.*'
     } >"$out/log" 2>&1; then
         grep -v '^\[ *\(OK\|RUN\|SKIPPED\)' "$out/log" | tail -n 60 >&2

@@ -195,8 +195,8 @@ Result<Model::Estimate> Model::estimate(const Engine& engine, const ModelSource&
     KL_ASSIGN(RunnerOptions r, runner_options(*file, engine, unlimited, device, 0));
     r.memory_budget = 0;
     r.features = projector != nullptr;
-    KL_ASSIGN(const auto architecture, file->metadata().find_string("general.architecture"));
-    if (architecture == kProjectorArchitecture) {
+    KL_ASSIGN(const auto named_architecture, file->metadata().find_string("general.architecture"));
+    if (named_architecture == kProjectorArchitecture) {
       KL_ASSIGN(estimate.encoder, engine.parts().estimate_encoder(*file, device, encoder_options(r)));
       return {};
     }

@@ -34,6 +34,7 @@ bool Scheduler::work() {
   if (!lost_.ok()) return false;
   find_runnable();
   Image* const image = next_encode();
+  if (image && put_in_place(image->slot()) != Placed::yes) return true;  // it has ended, or the next turn sees to it
   const bool text = !runnable_.empty();
   switch (choose_work(text, image != nullptr, image && image->unsliced(), debt_)) {
     case Work::nothing:
@@ -199,16 +200,6 @@ void Scheduler::step_failed(Batch& batch, const Status& status) noexcept {
     return;
   }
   for (const Batch::Row& row : rows) row.job->alone = true;
-}
-
-void Scheduler::device_lost(const Status& status) noexcept {
-  {
-    const std::lock_guard lock(mutex_);
-    lost_ = status;
-  }
-  log(LogLevel::error, status.message());
-  for (const auto& job : jobs_) end_job(*job, Event::fail(status));
-  end_encodes(Code::device_lost);
 }
 
 void Scheduler::step_done(Batch& batch, const StepResult& result) {

@@ -137,7 +137,7 @@ class FakeRunner : public ModelRunner {
     }
     for (const BlockCopy& copy : batch.copies) pages_[copy.to] = pages_[copy.from];
     logits_.clear();
-    greedy_.clear();
+    drawn_.clear();
     uint64_t rows = 0;
     for (const StepSequence& s : batch.sequences) {
       if (s.first_position != cache_.length(s.cache))
@@ -157,18 +157,22 @@ class FakeRunner : public ModelRunner {
                        s.positions.empty() ? std::array<int32_t, 3>{plain, plain, plain} : s.positions[i], span);
       }
       rows += s.tokens.size();
+      const size_t outputs_before = drawn_.size();
       for (size_t length = s.first_position + s.tokens.size() - s.outputs + 1; length <= s.first_position + s.tokens.size(); ++length) {
         uint64_t content = 1;
         for (size_t p = 0; p < length; ++p) content = mix(content, pages_[table[p / kKvPageTokens]][p % kKvPageTokens]);
         for (uint32_t v = 0; v < kVocabulary; ++v) logits_.push_back(logit(content, v));
-        greedy_.push_back(best(content));
+        const DrawSettings draw = s.draws.empty() ? DrawSettings{.scale = -1} : s.draws[drawn_.size() - outputs_before];
+        const std::span<const float> row = std::span(logits_).last(kVocabulary);
+        const int32_t highest = best(content);
+        drawn_.push_back(draw.scale < 0 ? -1 : draw.scale == 0 ? highest : kl::draw(row, row[static_cast<size_t>(highest)], draw));
       }
     }
     ++control_->steps;
     control_->rows += rows;
     if (batch.sequences.size() > control_->largest_batch.load()) control_->largest_batch = batch.sequences.size();
     return StepResult{
-        .logits = logits_, .greedy = batch.greedy ? std::span<const int32_t>(greedy_) : std::span<const int32_t>(), .seconds = 0.001};
+        .logits = batch.logits ? std::span<const float>(logits_) : std::span<const float>(), .drawn = drawn_, .seconds = 0.001};
   }
   Cost cost(uint32_t rows, uint32_t, uint64_t cached) const override { return {100 + cached, 10 * uint64_t{rows}}; }
   std::string program_text() const override { return "fake program"; }
@@ -183,7 +187,7 @@ class FakeRunner : public ModelRunner {
   MemoryEstimate memory_;
   std::vector<std::array<uint64_t, kKvPageTokens>> pages_;
   std::vector<float> logits_;
-  std::vector<int32_t> greedy_;
+  std::vector<int32_t> drawn_;
 };
 
 // Feature values: a function of the pixels of the row's patches.

@@ -139,7 +139,7 @@ class Scheduler {
   bool reserve_for(Job& job, uint32_t rows, Batch& batch);
   void step_failed(Batch& batch, const Status& status) noexcept;
   void step_done(Batch& batch, const StepResult& result);
-  void sample(Job& job, std::span<const float> logits, const int32_t* greedy);
+  void sample(Job& job, std::span<const float> logits, int32_t drawn);
   void account(Batch& batch, const ModelSlot& model, const Status& status, double seconds) noexcept;
 
   // scheduler_encode.cpp

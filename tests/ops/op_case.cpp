@@ -227,8 +227,8 @@ class Maker {
     if (which == "highest") return;
     const uint64_t seed = hash64(c_.text());
     const uint32_t top_k = which == "all" ? 0 : c_.number("draw", 0);
-    b_.fill = [seed, top_k](const StepParams& p, uint32_t, uint32_t) {
-      for (uint32_t o = 0; o < p.header().outputs; ++o) {
+    b_.fill = [seed, top_k](const StepParams& p, uint32_t, uint32_t rows) {
+      for (uint32_t o = 0; o < rows; ++o) {
         const uint64_t random = hash64(std::string_view(reinterpret_cast<const char*>(&o), sizeof o), seed);
         p.draws()[o] = {draw_scale(0.7f), top_k, static_cast<uint32_t>(random), static_cast<uint32_t>(random >> 32)};
       }
@@ -426,7 +426,7 @@ Result<Run> run(Device& device, const Built& built, int repeats, std::chrono::mi
     }
     const auto outputs = static_cast<uint32_t>(last ? built.output_rows.size() : 0);
     std::copy_n(built.output_rows.begin(), outputs, p.output_rows());
-    std::fill_n(p.draws(), outputs, DrawSettings{});
+    std::fill_n(p.draws(), built.config.limits.outputs, DrawSettings{});  // a case may draw from rows of the step
     p.sequences()[0] = {0, rows, at, 0};
     p.header() = {rows, outputs, 1, 0};
     if (built.fill) built.fill(p, at, rows);

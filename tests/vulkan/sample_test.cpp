@@ -1,4 +1,6 @@
 // The device draws the tokens that the host's sampler draws, from the same logits: over many seeds, temperatures, cuts and ties.
+#include <cmath>
+#include <cstring>
 #include <random>
 
 #include "ops/op_case.h"

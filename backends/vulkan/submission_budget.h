@@ -1,5 +1,5 @@
-// How many segments go into one queue submission, so that a submission keeps to its time: a desktop stays responsive and a watchdog quiet. Arithmetic only; the device
-// brings the clock.
+// How many segments go into one queue submission, so that a submission keeps to its time: a desktop stays responsive and a watchdog quiet.
+// Arithmetic only; the device brings the clock.
 #pragma once
 #include <algorithm>
 #include <chrono>

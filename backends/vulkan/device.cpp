@@ -11,8 +11,13 @@ namespace {
 
 class VulkanDevice final : public Device {
  public:
-  VulkanDevice(std::shared_ptr<Context> context, Copier copier, std::unique_ptr<Pipelines> pipelines, bool hide_memory)
-      : context_(std::move(context)), copier_(std::move(copier)), pipelines_(std::move(pipelines)), ropes_(context_), hide_(hide_memory) {
+  VulkanDevice(std::shared_ptr<Context> context, Copier copier, std::unique_ptr<Pipelines> pipelines, const VulkanOptions& options)
+      : context_(std::move(context)),
+        copier_(std::move(copier)),
+        pipelines_(std::move(pipelines)),
+        ropes_(context_),
+        hide_(options.hide_memory),
+        clock_(options.clock) {
     info_ = context_->physical().describe().info;
     info_.identity = cache_key(context_->physical());
   }
@@ -65,7 +70,7 @@ class VulkanDevice final : public Device {
     auto& r = static_cast<VulkanRecording&>(recording);  // every recording of this device is one
     if (first >= last || last > r.segments()) return error(Code::invalid_argument, "segments %u to %u of %u", first, last, r.segments());
     KL_TRY(context_->lost());
-    running_ = {&r, last - first, std::chrono::steady_clock::now(), 0};
+    running_ = {&r, last - first, clock_(), 0};
     for (uint32_t at = first; at < last; at += r.at_once()) {
       const uint32_t end = std::min(last, at + r.at_once());
       if (end == last) {
@@ -80,7 +85,7 @@ class VulkanDevice final : public Device {
 
   Status wait(Ticket ticket, std::chrono::milliseconds timeout) override {
     KL_TRY(context_->wait(ticket, timeout));
-    if (ticket == running_.ticket) running_.recording->measured(running_.segments, std::chrono::steady_clock::now() - running_.begin);
+    if (ticket == running_.ticket) running_.recording->measured(running_.segments, clock_() - running_.begin);
     running_ = {};
     return {};
   }
@@ -98,6 +103,7 @@ class VulkanDevice final : public Device {
   std::unique_ptr<Pipelines> pipelines_;
   RopeTables ropes_;
   bool hide_;
+  std::function<std::chrono::steady_clock::time_point()> clock_;
   DeviceInfo info_;
   Running running_;
 };
@@ -109,7 +115,7 @@ Result<std::unique_ptr<Device>> open_vulkan(const VulkanOptions& options) {
   KL_ASSIGN(std::shared_ptr<Context> context, Context::open(std::move(instance), options.device));
   KL_ASSIGN(Copier copier, Copier::create(context));
   KL_ASSIGN(std::unique_ptr<Pipelines> pipelines, Pipelines::create(context, options.cache_dir));
-  return std::unique_ptr<Device>(new VulkanDevice(std::move(context), std::move(copier), std::move(pipelines), options.hide_memory));
+  return std::unique_ptr<Device>(new VulkanDevice(std::move(context), std::move(copier), std::move(pipelines), options));
 }
 
 Result<std::vector<BackendDevice>> list_vulkan() {
@@ -124,7 +130,7 @@ Result<std::vector<BackendDevice>> list_vulkan() {
 extern "C" [[gnu::visibility("default")]] const kl::BackendModule* kl_backend_module_vulkan() {
   static constexpr kl::BackendModule kModule = {
       kl::kBackendStamp, kl::vulkan::list_vulkan, [](const kl::BackendOptions& options) {
-        return kl::vulkan::open_vulkan({.device = options.device, .cache_dir = options.cache_dir, .hide_memory = false});
+        return kl::vulkan::open_vulkan({.device = options.device, .cache_dir = options.cache_dir});
       }};
   return &kModule;
 }

@@ -1,13 +1,17 @@
 // The Vulkan device: one backend for GPUs of every maker, and for CPU drivers in tests.
 #pragma once
+#include <chrono>
+#include <functional>
+
 #include "backend/module.h"
 
 namespace kl::vulkan {
 
 struct VulkanOptions {
-  uint32_t device = 0;       // index among the devices that can run us
-  std::string cache_dir;     // for compiled pipelines; empty: none is kept
-  bool hide_memory = false;  // tests: as if the host could not address device memory, as on a discrete GPU
+  uint32_t device = 0;         // index among the devices that can run us
+  std::string cache_dir = {};  // for compiled pipelines; empty: none is kept
+  bool hide_memory = false;    // tests: as if the host could not address device memory, as on a discrete GPU
+  std::function<std::chrono::steady_clock::time_point()> clock = std::chrono::steady_clock::now;  // tests: what submissions are measured by
 };
 
 // Errors: not_found (no driver, no such device), out_of_memory, device_lost.

@@ -8,9 +8,8 @@
 namespace kl::vulkan {
 namespace {
 
-constexpr std::chrono::milliseconds kSubmissionBudget{50};  // desktops drop frames from some 16 ms on, watchdogs bite after 2 s
-constexpr uint32_t kMaxKinds = 64;                          // of attention in one plan
-constexpr uint32_t kKindBytes = 16;                         // prepare.comp
+constexpr uint32_t kMaxKinds = 64;   // of attention in one plan
+constexpr uint32_t kKindBytes = 16;  // prepare.comp
 
 }  // namespace
 
@@ -18,13 +17,6 @@ VulkanRecording::~VulkanRecording() {
   if (context_->abandoned()) return;
   context_->free_command_buffers(commands_);
   if (pool_ != VK_NULL_HANDLE) context_->vk().vkDestroyDescriptorPool(context_->device(), pool_, nullptr);
-}
-
-void VulkanRecording::measured(uint32_t count, std::chrono::nanoseconds time) {
-  if (count == 0) return;
-  const auto each = std::max<int64_t>(1, time.count() / count);
-  const auto fits = std::chrono::nanoseconds(kSubmissionBudget).count() / each;
-  at_once_ = static_cast<uint32_t>(std::clamp<int64_t>(fits, 1, std::min<int64_t>(2 * int64_t{at_once_}, std::max(1u, segments()))));
 }
 
 class Recorder {

@@ -1,9 +1,8 @@
 // A Plan as command buffers: one per segment, recorded once. What differs from step to step is read on the device, from the step's parameters; so a step is a
 // submission.
 #pragma once
-#include <chrono>
-
 #include "vulkan/kernel_table.h"
+#include "vulkan/submission_budget.h"
 
 namespace kl::vulkan {
 
@@ -19,10 +18,10 @@ class VulkanRecording final : public Recording {
     return std::span(commands_).subspan(first, last - first);
   }
 
-  // How many segments go into one queue submission, so that a submission stays within its time budget: a desktop stays responsive and a watchdog quiet.
-  uint32_t at_once() const { return at_once_; }
+  // Segments of one queue submission.
+  uint32_t at_once() const { return budget_.at_once(); }
   // What a step of `count` segments took.
-  void measured(uint32_t count, std::chrono::nanoseconds time);
+  void measured(uint32_t count, std::chrono::nanoseconds time) { budget_.measured(count, segments(), time); }
 
  private:
   friend class Recorder;
@@ -31,7 +30,7 @@ class VulkanRecording final : public Recording {
   VkDescriptorPool pool_ = VK_NULL_HANDLE;
   std::unique_ptr<DeviceMemory> grids_;  // kinds of attention, then the grids that prepare.comp makes of them
   std::vector<std::unique_ptr<DeviceMemory>> tables_;
-  uint32_t at_once_ = 4;  // layers, until one has been measured
+  SubmissionBudget budget_;
 };
 
 struct RecordRequest {

@@ -159,13 +159,14 @@ int run(const Options& options) {
   Chat chat(*engine, std::move(*session), options.max_tokens);
   const kl_device_info device = engine->device();
   if (options.once) {
-    if (options.engine.backend != kinglet::Backend::automatic) std::fprintf(stderr, "on %s (%s)\n", device.name, device.tier);
+    std::fprintf(stderr, "on %s (%s), %s\n", device.name, device.tier, device.why);
     return chat.answer(options.prompt) ? 0 : 1;
   }
 
   const bool person = isatty(STDIN_FILENO) == 1;
   if (person) {
-    std::printf("%s on %s (%s, %d threads). /help lists commands.\n", model->info().name, device.name, device.tier, device.threads);
+    std::printf("%s on %s (%s, %d threads), %s. /help lists commands.\n", model->info().name, device.name, device.tier, device.threads,
+                device.why);
   }
   while (auto line = terminal::read_line("> ")) {
     if (line->empty()) continue;

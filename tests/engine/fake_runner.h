@@ -85,6 +85,15 @@ struct Control {
   std::atomic<uint64_t> tiles = 0, segments_run = 0;
   std::atomic<uint32_t> tile_segments = 4;
   std::atomic<int> encoders = 0;
+  // Devices.
+  std::atomic<int> spares = 0;                                            // that follow the first, one after the other, when it is lost
+  std::function<Status(const Device&, const LoadProgress&)> before_load;  // on the scheduler thread, in front of every load
+  std::atomic<uint64_t> loads = 0;
+
+  void set_load(std::function<Status(const Device&, const LoadProgress&)> hook) {
+    const std::lock_guard lock(mutex);
+    before_load = std::move(hook);
+  }
 
   void set_encode(std::function<Status()> hook) {
     const std::lock_guard lock(mutex);
@@ -128,7 +137,7 @@ class FakeRunner : public ModelRunner {
     }
     for (const BlockCopy& copy : batch.copies) pages_[copy.to] = pages_[copy.from];
     logits_.clear();
-    greedy_.clear();
+    drawn_.clear();
     uint64_t rows = 0;
     for (const StepSequence& s : batch.sequences) {
       if (s.first_position != cache_.length(s.cache))
@@ -148,18 +157,22 @@ class FakeRunner : public ModelRunner {
                        s.positions.empty() ? std::array<int32_t, 3>{plain, plain, plain} : s.positions[i], span);
       }
       rows += s.tokens.size();
+      const size_t outputs_before = drawn_.size();
       for (size_t length = s.first_position + s.tokens.size() - s.outputs + 1; length <= s.first_position + s.tokens.size(); ++length) {
         uint64_t content = 1;
         for (size_t p = 0; p < length; ++p) content = mix(content, pages_[table[p / kKvPageTokens]][p % kKvPageTokens]);
         for (uint32_t v = 0; v < kVocabulary; ++v) logits_.push_back(logit(content, v));
-        greedy_.push_back(best(content));
+        const DrawSettings draw = s.draws.empty() ? DrawSettings{.scale = -1} : s.draws[drawn_.size() - outputs_before];
+        const std::span<const float> row = std::span(logits_).last(kVocabulary);
+        const int32_t highest = best(content);
+        drawn_.push_back(draw.scale < 0 ? -1 : draw.scale == 0 ? highest : kl::draw(row, row[static_cast<size_t>(highest)], draw));
       }
     }
     ++control_->steps;
     control_->rows += rows;
     if (batch.sequences.size() > control_->largest_batch.load()) control_->largest_batch = batch.sequences.size();
     return StepResult{
-        .logits = logits_, .greedy = batch.greedy ? std::span<const int32_t>(greedy_) : std::span<const int32_t>(), .seconds = 0.001};
+        .logits = batch.logits ? std::span<const float>(logits_) : std::span<const float>(), .drawn = drawn_, .seconds = 0.001};
   }
   Cost cost(uint32_t rows, uint32_t, uint64_t cached) const override { return {100 + cached, 10 * uint64_t{rows}}; }
   std::string program_text() const override { return "fake program"; }
@@ -174,7 +187,7 @@ class FakeRunner : public ModelRunner {
   MemoryEstimate memory_;
   std::vector<std::array<uint64_t, kKvPageTokens>> pages_;
   std::vector<float> logits_;
-  std::vector<int32_t> greedy_;
+  std::vector<int32_t> drawn_;
 };
 
 // Feature values: a function of the pixels of the row's patches.
@@ -196,7 +209,8 @@ inline std::vector<float> fake_rows(const Picture& tile, uint32_t merge) {
 
 class FakeEncoder : public EncoderRunner {
  public:
-  explicit FakeEncoder(std::shared_ptr<Control> control) : control_(std::move(control)) {
+  FakeEncoder(std::shared_ptr<Control> control, const Device& device)
+      : control_(std::move(control)), identity_("fake encoder on " + device.info().backend) {
     spec_.projector = "fake";
     spec_.feature_width = kWidth;
     spec_.merge = control_->merge;
@@ -266,7 +280,7 @@ class FakeEncoder : public EncoderRunner {
   VisionSpec spec_;
   PreprocessSpec preprocess_;
   MemoryEstimate memory_;
-  std::string identity_ = "fake encoder";
+  std::string identity_;
   Picture tile_;
   uint32_t done_ = 0;
   bool taken_up_ = false;
@@ -274,9 +288,9 @@ class FakeEncoder : public EncoderRunner {
 
 class FakeDevice : public Device {
  public:
-  FakeDevice() {
-    info_.backend = "cpu";
-    info_.name = "fake";
+  explicit FakeDevice(std::string backend = "cpu", std::string name = "fake") {
+    info_.backend = std::move(backend);
+    info_.name = std::move(name);
     info_.threads = 2;
   }
   const DeviceInfo& info() const override { return info_; }
@@ -299,15 +313,27 @@ class FakeDevice : public Device {
 
 inline EngineParts parts(const std::shared_ptr<Control>& control) {
   EngineParts p;
-  p.open_device = []() -> Result<std::unique_ptr<Device>> { return std::unique_ptr<Device>(std::make_unique<FakeDevice>()); };
+  p.open_device = []() -> Result<OpenedDevice> { return OpenedDevice{std::make_unique<FakeDevice>(), "the only one"}; };
+  p.open_next = [control](const DeviceInfo&) -> Result<OpenedDevice> {
+    const int left = control->spares--;
+    if (left <= 0) return error(Code::not_found, "no spare");
+    return OpenedDevice{std::make_unique<FakeDevice>("spare", "spare " + std::to_string(left)), {}};
+  };
   p.estimate = [](const Gguf&, Device&, const RunnerOptions& o) -> Result<MemoryEstimate> {
     MemoryEstimate e;
     e.weights = 1000;
     e.kv = o.context;
     return e;
   };
-  p.load = [control](std::shared_ptr<const Gguf>, Device&, const RunnerOptions& o, const LoadProgress& progress,
+  p.load = [control](std::shared_ptr<const Gguf>, Device& device, const RunnerOptions& o, const LoadProgress& progress,
                      const LogSink&) -> Result<std::unique_ptr<ModelRunner>> {
+    ++control->loads;
+    std::function<Status(const Device&, const LoadProgress&)> hook;
+    {
+      const std::lock_guard lock(control->mutex);
+      hook = control->before_load;
+    }
+    if (hook) KL_TRY(hook(device, progress));
     for (int i = 0; i <= 4; ++i) {
       if (progress && !progress(i / 4.0)) return error(Code::cancelled, "the load was cancelled");
     }
@@ -323,11 +349,11 @@ inline EngineParts parts(const std::shared_ptr<Control>& control) {
     e.weights = 500;
     return e;
   };
-  p.load_encoder = [control](const std::shared_ptr<const Gguf>&, Device&, const EncoderOptions& o, const LoadProgress& progress,
+  p.load_encoder = [control](const std::shared_ptr<const Gguf>&, Device& device, const EncoderOptions& o, const LoadProgress& progress,
                              const LogSink&) -> Result<std::unique_ptr<EncoderRunner>> {
     if (progress && !progress(1)) return error(Code::cancelled, "the load was cancelled");
     if (o.memory_budget != 0 && o.memory_budget < 500) return error(Code::out_of_memory, "500 bytes are needed");
-    return std::unique_ptr<EncoderRunner>(std::make_unique<FakeEncoder>(control));
+    return std::unique_ptr<EncoderRunner>(std::make_unique<FakeEncoder>(control, device));
   };
   p.measure = [](Device&, uint32_t threads) -> Result<Roofline> { return Roofline{1.0 * threads, 2.0 * threads, 3.0 * threads}; };
   return p;
@@ -338,9 +364,10 @@ inline const char* chat_template() { return "{% for m in messages %}[{{ m.role }
 
 // An engine with fake parts behind real handles.
 struct FakeEngine {
-  explicit FakeEngine(uint64_t memory_budget = 0) {
+  explicit FakeEngine(uint64_t memory_budget = 0, LogSink log = {}) {
     EngineOptions options;
     options.memory_budget = memory_budget;
+    options.log = std::move(log);
     auto engine = Engine::open(options, parts(control));
     if (engine.ok()) (void)c_api::give(*engine, &handle);
   }

@@ -175,6 +175,7 @@ class Maker {
       b_.result = p_.select_rows(input(k));
     } else if (op == "sample") {
       b_.result = p_.sample(input(k));
+      draw(c_.word("draw", "highest"), c_.number("levels", 0));
     }
     p_.program.logits = b_.result;
     if (p_.program.kv_groups.empty()) p_.program.kv_groups.push_back({1, 64, 0, 1});
@@ -216,6 +217,23 @@ class Maker {
   Value rows(uint32_t width) { return p_.gather_rows(add(4 * kMaxRows, width, Format::f32, 1.0f), 1.0f); }
   // The same, or with pool=N [U width], made of N rows.
   Value input(uint32_t width) { return p_.program.pool == 1 ? rows(width) : p_.pool(rows(width / p_.program.pool), PoolKind::concatenate); }
+
+  // draw=all or =top_k, every row with a random number of its own; levels=N rounds logits to multiples of 1 / N, so that many are equal.
+  void draw(const std::string& which, uint32_t levels) {
+    std::vector<float> table(b_.weights.back().size() / sizeof(float));
+    std::memcpy(table.data(), b_.weights.back().data(), b_.weights.back().size());
+    for (float& v : table) v = levels == 0 ? v : std::round(v * static_cast<float>(levels)) / static_cast<float>(levels);
+    std::memcpy(b_.weights.back().data(), table.data(), b_.weights.back().size());
+    if (which == "highest") return;
+    const uint64_t seed = hash64(c_.text());
+    const uint32_t top_k = which == "all" ? 0 : c_.number("draw", 0);
+    b_.fill = [seed, top_k](const StepParams& p, uint32_t, uint32_t rows) {
+      for (uint32_t o = 0; o < rows; ++o) {
+        const uint64_t random = hash64(std::string_view(reinterpret_cast<const char*>(&o), sizeof o), seed);
+        p.draws()[o] = {draw_scale(0.7f), top_k, static_cast<uint32_t>(random), static_cast<uint32_t>(random >> 32)};
+      }
+    };
+  }
 
   // Positions of patches in a grid, as M-RoPE and two-dimensional position tables have them; a class token before them has none.
   static void grid_positions(const StepParams& p, uint32_t at, uint32_t rows) {
@@ -408,6 +426,7 @@ Result<Run> run(Device& device, const Built& built, int repeats, std::chrono::mi
     }
     const auto outputs = static_cast<uint32_t>(last ? built.output_rows.size() : 0);
     std::copy_n(built.output_rows.begin(), outputs, p.output_rows());
+    std::fill_n(p.draws(), built.config.limits.outputs, DrawSettings{});  // a case may draw from rows of the step
     p.sequences()[0] = {0, rows, at, 0};
     p.header() = {rows, outputs, 1, 0};
     if (built.fill) built.fill(p, at, rows);

@@ -1,5 +1,6 @@
 // The row-wise ops: gather_rows, patchify, pool, norm, norm_add, activate, add, select_rows, sample; one launch each, tasks are runs of rows.
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <limits>
 #include <memory>
@@ -128,24 +129,35 @@ void select(const RowArgs& a, const StepState& step, uint32_t task, uint32_t) {
     std::memcpy(a.y + t * a.width, a.a + size_t{step.params.output_rows()[t]} * a.width, a.width * sizeof(float));
 }
 
-// The first index of the largest value; -1 when there is no number at all.
+// The first index of the largest value; -1 when one is not finite.
 int32_t argmax(const float* x, size_t n) {
   constexpr size_t kLanes = 16;  // independent maxima, so that the loop becomes vector code
   float lane[kLanes];
+  uint32_t broken[kLanes] = {};
   std::fill(std::begin(lane), std::end(lane), -std::numeric_limits<float>::infinity());
+  const auto look = [&](size_t i, size_t j) {
+    broken[j] |= (std::bit_cast<uint32_t>(x[i]) & 0x7f800000u) == 0x7f800000u ? 1u : 0u;
+    lane[j] = x[i] > lane[j] ? x[i] : lane[j];
+  };
   size_t i = 0;
   for (; i + kLanes <= n; i += kLanes) {
-    for (size_t j = 0; j < kLanes; ++j) lane[j] = x[i + j] > lane[j] ? x[i + j] : lane[j];
+    for (size_t j = 0; j < kLanes; ++j) look(i + j, j);
   }
-  for (; i < n; ++i) lane[0] = x[i] > lane[0] ? x[i] : lane[0];
+  for (; i < n; ++i) look(i, 0);
+  if (std::any_of(std::begin(broken), std::end(broken), [](uint32_t b) { return b != 0; })) return -1;
   const float best = *std::max_element(std::begin(lane), std::end(lane));
-  const float* at = std::find(x, x + n, best);
-  return at == x + n ? -1 : static_cast<int32_t>(at - x);
+  return static_cast<int32_t>(std::find(x, x + n, best) - x);
 }
 
 void sample(const RowArgs& a, const StepState& step, uint32_t task, uint32_t) {
   const Range r = rows_of(a, step, task);
-  for (size_t t = r.first; t < r.last; ++t) reinterpret_cast<int32_t*>(a.y)[t] = argmax(a.a + t * a.width, a.width);
+  for (size_t t = r.first; t < r.last; ++t) {
+    const DrawSettings& settings = step.params.draws()[t];
+    const std::span<const float> logits(a.a + t * a.width, a.width);
+    int32_t token = settings.scale < 0 ? -1 : argmax(logits.data(), logits.size());
+    if (token >= 0 && settings.scale > 0) token = draw(logits, logits[static_cast<size_t>(token)], settings);
+    reinterpret_cast<int32_t*>(a.y)[t] = token;
+  }
 }
 
 Support one_stage(const SupportContext& c, const char* stage) {

@@ -1,8 +1,10 @@
 // The row-wise primitives, the oracle: gather_rows, patchify, pool, norm, rope, activate, add, select_rows, sample. One row a task, double
 // arithmetic, straight from the definitions in ir/op.h.
+#include <bit>
 #include <cmath>
 #include <cstring>
 
+#include "core/draw.h"
 #include "core/formats.h"
 #include "cpu/ops/ops.h"
 #include "cpu/ops/stages.h"
@@ -146,13 +148,63 @@ void run(const Row<SelectRows>& a, const StepState& step, uint32_t t, uint32_t) 
   std::memcpy(a.out + t * a.width, a.in[0] + step.params.output_rows()[t] * a.width, a.width * sizeof(float));
 }
 
-void run(const Row<Sample>& a, const StepState&, uint32_t t, uint32_t) {
-  const float* x = a.in[0] + t * a.width;
-  int32_t best = -1;
-  for (size_t i = 0; i < a.width; ++i) {
-    if (!std::isnan(x[i]) && (best < 0 || x[i] > x[best])) best = static_cast<int32_t>(i);
+// The definition of core/draw.h step by step. The cut is found by bisection over all float32 values, then over ids, with nothing but counts.
+int32_t draw_by_definition(const float* x, size_t width, size_t best, const DrawSettings& settings) {
+  const auto is_kept_by = [&](uint32_t order, size_t last, size_t i) {
+    const uint32_t o = order_of(std::bit_cast<uint32_t>(x[i]));
+    return o > order || (o == order && i <= last);
+  };
+  const auto kept_by = [&](uint32_t order, size_t last) {
+    size_t count = 0;
+    for (size_t i = 0; i < width; ++i) count += is_kept_by(order, last, i) ? 1 : 0;
+    return count;
+  };
+  uint32_t order = 0;
+  size_t last = width;
+  if (settings.top_k > 0 && settings.top_k < width) {
+    for (uint32_t high = ~0u; order < high;) {  // the highest that keeps k at least
+      const uint32_t middle = order + (high - order) / 2 + 1;
+      if (kept_by(middle, width) >= settings.top_k) {
+        order = middle;
+      } else {
+        high = middle - 1;
+      }
+    }
+    for (size_t low = 0; low < last;) {  // the lowest that still does
+      const size_t middle = low + (last - low) / 2;
+      if (kept_by(order, middle) >= settings.top_k) {
+        last = middle;
+      } else {
+        low = middle + 1;
+      }
+    }
   }
-  reinterpret_cast<int32_t*>(a.out)[t] = best;
+  const auto weight = [&](size_t i) { return is_kept_by(order, last, i) ? draw_weight(x[i], x[best], settings.scale) : 0; };
+  uint64_t sum = 0;
+  for (size_t i = 0; i < width; ++i) sum += weight(i);
+  const uint64_t r = multiply_high(uint64_t{settings.random_high} << 32 | settings.random_low, sum);
+  uint64_t running = 0;
+  for (size_t lane = 0; lane < kDrawLanes; ++lane) {
+    for (size_t i = lane; i < width; i += kDrawLanes) {
+      running += weight(i);
+      if (running > r) return static_cast<int32_t>(i);
+    }
+  }
+  return -1;
+}
+
+void run(const Row<Sample>& a, const StepState& step, uint32_t t, uint32_t) {
+  const float* x = a.in[0] + t * a.width;
+  const DrawSettings& settings = step.params.draws()[t];
+  int32_t& token = reinterpret_cast<int32_t*>(a.out)[t];
+  token = -1;
+  size_t best = 0;
+  for (size_t i = 0; i < a.width; ++i) {
+    if (!std::isfinite(x[i])) return;
+    if (x[i] > x[best]) best = i;
+  }
+  if (settings.scale < 0) return;
+  token = settings.scale == 0 ? static_cast<int32_t>(best) : draw_by_definition(x, a.width, best, settings);
 }
 
 template <class O>

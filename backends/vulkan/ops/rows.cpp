@@ -127,7 +127,7 @@ Status bind_sample(const Op& op, const BindContext& c, Dispatches& out) {
   d.variant = {Shader::sample};
   d.buffers = {c.value(o.logits), c.value(o.out)};
   const RowClass rows = c.rows(o.out);
-  d.push = {rows.rows_of, rows.pool, c.width(o.logits)};
+  d.push = {rows.rows_of, rows.pool, c.width(o.logits), c.word(c.params().draws())};
   d.grid[0] = rows.most;
   out.push_back(std::move(d));
   return {};

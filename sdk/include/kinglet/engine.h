@@ -39,6 +39,11 @@ typedef struct kl_engine_options {
   uint64_t feature_device_bytes, feature_host_bytes, feature_disk_bytes;
   int32_t no_feature_cache;       // 1: no picture is remembered longer than it is in use
   int32_t no_feature_disk_cache;  // 1: none is written to disk
+  // A device that is lost (a driver reset, a GPU unplugged, a step that does not finish within a minute) is replaced by the next backend: Vulkan after CUDA, the CPU
+  // after both. Models are loaded there again when they are next needed; generations, images and evaluations that were running go on from their tokens and pictures,
+  // and no token is lost or repeated. Bits after that are the other backend's. 1: no other backend is wanted; what needs the device then fails with KL_DEVICE_LOST.
+  int32_t no_fallback;
+  int32_t reserved;  // 0
 } kl_engine_options;
 
 // Opens a device and starts its scheduler. options may be null (all defaults). On success *engine must go to kl_engine_destroy.
@@ -79,7 +84,7 @@ typedef struct kl_device_info {
 KL_API kl_status kl_device_count(size_t* count);
 // Entry `index` in order of preference. Errors: KL_NOT_FOUND past the end.
 KL_API kl_status kl_device_get(size_t index, kl_device_info* info);
-// The device this engine runs on.
+// The device this engine runs on now, and in `why` the reason: what was passed over, or which device was lost before it (kl_engine_stats.devices_lost counts them).
 KL_API kl_status kl_engine_device(kl_engine* engine, kl_device_info* info);
 
 // The machine's measured roof with a number of threads: what speeds are to be divided by.
@@ -114,6 +119,7 @@ typedef struct kl_engine_stats {
   uint64_t images_waiting;  // for the device, or on it
   uint64_t images_encoded;  // since opening
   double encode_s;          // seconds in their slices
+  uint64_t devices_lost;    // since opening; kl_engine_device names the one in use
 } kl_engine_stats;
 
 // A consistent snapshot. Any thread; does not wait for a step.

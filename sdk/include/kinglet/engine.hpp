@@ -30,6 +30,7 @@ struct EngineOptions {
   // Bytes of remembered pictures per tier; 0: the default. Disk needs cache_dir.
   uint64_t feature_device_bytes = 0, feature_host_bytes = 0, feature_disk_bytes = 0;
   bool feature_cache = true, feature_disk_cache = true;
+  bool fallback = true;  // to the next backend when the device is lost
   // Called from any thread; must outlive the engine (a plain function and its data: the C boundary takes no more).
   kl_log_fn log = nullptr;
   void* log_user = nullptr;
@@ -165,6 +166,7 @@ class Engine {
     o.feature_disk_bytes = options.feature_disk_bytes;
     o.no_feature_cache = options.feature_cache ? 0 : 1;
     o.no_feature_disk_cache = options.feature_disk_cache ? 0 : 1;
+    o.no_fallback = options.fallback ? 0 : 1;
     o.log = options.log;
     o.log_user = options.log_user;
     o.min_log_level = options.min_log_level;

@@ -186,6 +186,7 @@ typedef struct kl_generation_stats {
   uint64_t decode_macs;
   uint64_t prefill_bytes;  // likewise for the steps of its prompt
   uint64_t prefill_macs;
+  uint64_t device_changes;  // times that its device was lost and it went on on another (kl_engine_options.no_fallback)
 } kl_generation_stats;
 
 // A consistent snapshot, at any time. Any thread.

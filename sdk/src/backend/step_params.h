@@ -1,10 +1,12 @@
-// Everything that differs from step to step, in one block at one fixed address that recordings read: header, rows, outputs, sequences, block tables.
+// Everything that differs from step to step, in one block at one fixed address that recordings read: header, rows, outputs and how each is drawn, sequences, block
+// tables.
 // One layout for every backend: offsets follow from StepLimits alone, all fields are 32-bit. A step after the first is: refresh the block, submit.
 #pragma once
 #include <cstddef>
 #include <cstdint>
 
 #include "core/checked.h"
+#include "core/draw.h"
 #include "core/format.h"
 
 namespace kl {
@@ -48,6 +50,7 @@ class StepParams {
   uint32_t* row_sequence() const { return at<uint32_t>(row_sequence_offset(limits_)); }  // [T] index into sequences()
   int32_t* row_slot() const { return at<int32_t>(row_slot_offset(limits_)); }            // [T] index of the row within its sequence's cache
   uint32_t* output_rows() const { return at<uint32_t>(output_offset(limits_)); }         // [O] row whose logits are wanted, ascending
+  DrawSettings* draws() const { return at<DrawSettings>(draw_offset(limits_)); }         // [O] what Sample does with each of them
   uint32_t* row_span() const {
     return at<uint32_t>(span_offset(limits_));
   }                                                   // [T 2] slots that see each other both ways: [first, end); alone: slot, slot + 1
@@ -72,7 +75,8 @@ class StepParams {
   static size_t row_sequence_offset(const StepLimits& l) { return position_offset(l) + size_t{12} * l.rows; }
   static size_t row_slot_offset(const StepLimits& l) { return row_sequence_offset(l) + size_t{4} * l.rows; }
   static size_t output_offset(const StepLimits& l) { return row_slot_offset(l) + size_t{4} * l.rows; }
-  static size_t span_offset(const StepLimits& l) { return output_offset(l) + size_t{4} * l.outputs; }
+  static size_t draw_offset(const StepLimits& l) { return output_offset(l) + size_t{4} * l.outputs; }
+  static size_t span_offset(const StepLimits& l) { return draw_offset(l) + sizeof(DrawSettings) * l.outputs; }
   static size_t range_offset(const StepLimits& l) { return span_offset(l) + size_t{8} * l.rows; }
   static size_t pixel_offset(const StepLimits& l) { return range_offset(l) + size_t{8} * l.rows * l.segmentations; }
   static size_t sequence_offset(const StepLimits& l) {

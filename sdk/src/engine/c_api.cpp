@@ -8,14 +8,14 @@ namespace {
 
 // No struct of the boundary ends in padding: what an older program left there would be read as the first field added later.
 #define KL_ENDS_WITH(type, last) static_assert(sizeof(type) == offsetof(type, last) + sizeof(type::last), #type " ends in padding")
-KL_ENDS_WITH(kl_engine_options, no_feature_disk_cache);
+KL_ENDS_WITH(kl_engine_options, reserved);
 KL_ENDS_WITH(kl_image_source, premultiplied);
 KL_ENDS_WITH(kl_image_options, unsliced);
 KL_ENDS_WITH(kl_image_info, key);
 KL_ENDS_WITH(kl_feature_cache_stats, decodes_spared);
 KL_ENDS_WITH(kl_device_info, why);
 KL_ENDS_WITH(kl_roofline, fp32_gflop_per_s);
-KL_ENDS_WITH(kl_engine_stats, encode_s);
+KL_ENDS_WITH(kl_engine_stats, devices_lost);
 KL_ENDS_WITH(kl_source, has_fd);
 KL_ENDS_WITH(kl_model_options, projector_source);  // NOLINT(bugprone-sizeof-expression): a pointer is meant
 KL_ENDS_WITH(kl_memory_estimate, encoder);
@@ -29,7 +29,7 @@ KL_ENDS_WITH(kl_send_options, image_count);
 KL_ENDS_WITH(kl_prompt, no_bos);
 KL_ENDS_WITH(kl_event, prompt_total);
 KL_ENDS_WITH(kl_listener, post_user);
-KL_ENDS_WITH(kl_generation_stats, prefill_macs);
+KL_ENDS_WITH(kl_generation_stats, device_changes);
 KL_ENDS_WITH(kl_evaluation, image_token);
 KL_ENDS_WITH(kl_evaluation_stats, macs);
 #undef KL_ENDS_WITH

@@ -6,6 +6,8 @@ using namespace kl::c_api;
 
 namespace {
 
+constexpr const char* kBackendNames[] = {"auto", "cpu", "reference", "vulkan", "cuda"};
+
 kl_device_info to_c(const DeviceEntry& entry) {
   kl_device_info info{};
   info.backend = static_cast<int32_t>(entry.backend);
@@ -15,8 +17,7 @@ kl_device_info to_c(const DeviceEntry& entry) {
   info.self_test = entry.self_test_passed ? KL_SELF_TEST_PASSED : KL_SELF_TEST_NOT_RUN;
   info.threads = static_cast<int32_t>(entry.info.threads);
   info.memory_bytes = entry.info.memory_bytes;
-  constexpr const char* kNames[] = {"auto", "cpu", "reference", "vulkan", "cuda"};
-  copy_cut(kNames[static_cast<size_t>(entry.backend)], info.backend_name, sizeof info.backend_name);
+  copy_cut(kBackendNames[static_cast<size_t>(entry.backend)], info.backend_name, sizeof info.backend_name);
   copy_cut(entry.info.name, info.name, sizeof info.name);
   copy_cut(entry.info.tier, info.tier, sizeof info.tier);
   copy_cut(entry.why, info.why, sizeof info.why);
@@ -52,6 +53,8 @@ kl_status kl_engine_open(const kl_engine_options* options, kl_engine** engine) {
     if (given.no_feature_cache != 0) o.features.device_bytes = o.features.host_bytes = o.features.disk_bytes = 0;
     if (given.no_feature_disk_cache != 0) o.features.disk_bytes = 0;
     if (o.features.disk_bytes != 0) o.features.folder = o.cache_dir;
+    o.go_on_elsewhere = given.no_fallback == 0;
+    KL_TRY(ranged("reserved", given.reserved, 0, 0).status());
     KL_ASSIGN(auto opened, Engine::open(o, parts_for(o)));
     Status status = give(opened, engine);
     if (!status.ok()) opened->shutdown();
@@ -104,20 +107,13 @@ kl_status kl_engine_device(kl_engine* engine, kl_device_info* info) {
   return guard([&]() -> Status {
     KL_ASSIGN(const auto object, find<Engine>(engine));
     KL_TRY(check_out_struct(info, "kl_device_info"));
-    DeviceEntry entry{.backend = object->options().backend,
-                      .index = object->options().device,
-                      .available = true,
-                      .chosen = false,
-                      .info = object->scheduler().device_info(),
-                      .why = "opened by name"};
-    if (entry.backend == Backend::automatic) {
-      constexpr std::pair<const char*, Backend> kNames[] = {{"cpu", Backend::cpu}, {"vulkan", Backend::vulkan}, {"cuda", Backend::cuda}};
-      for (const auto& [name, backend] : kNames) {
-        if (entry.info.backend == name) entry.backend = backend;
-      }
-      entry.chosen = true;
-      entry.why = "chosen: the best that passes its self-test";
+    const Scheduler::DeviceInUse used = object->scheduler().device_in_use();
+    DeviceEntry entry{.backend = object->options().backend, .available = true, .info = used.info, .why = used.why};
+    for (size_t i = 1; i < std::size(kBackendNames); ++i) {
+      if (entry.info.backend == kBackendNames[i]) entry.backend = static_cast<Backend>(i);
     }
+    if (entry.backend == object->options().backend) entry.index = object->options().device;
+    entry.chosen = object->options().backend == Backend::automatic;
     write_struct(to_c(entry), info);
     return {};
   });
@@ -158,6 +154,7 @@ kl_status kl_engine_get_stats(kl_engine* engine, kl_engine_stats* stats) {
     out.images_waiting = s.images_waiting;
     out.images_encoded = s.images_encoded;
     out.encode_s = s.encode_s;
+    out.devices_lost = s.devices_lost;
     out.memory_bytes = s.memory_bytes;
     out.memory_budget = object->options().memory_budget;
     write_struct(out, stats);

@@ -109,6 +109,7 @@ kl_status kl_generation_get_stats(kl_generation* generation, kl_generation_stats
     out.decode_macs = s.decode_macs;
     out.prefill_bytes = s.prefill_bytes;
     out.prefill_macs = s.prefill_macs;
+    out.device_changes = s.device_changes;
     write_struct(out, stats);
     return {};
   });

@@ -27,6 +27,15 @@ void fill_words(const Model& model, kl_model_info& out) {
   std::copy_n(ends.begin(), out.stop_count, out.stop_ids);
 }
 
+void fill_limits(const RunnerOptions& limits, kl_model_info& out) {
+  copy_cut(name(limits.kv), out.kv, sizeof out.kv);
+  copy_cut(name(*limits.activations), out.activations, sizeof out.activations);
+  out.context = limits.context;
+  out.max_sequences = limits.max_sequences;
+  out.max_rows = limits.max_rows;
+  out.max_logit_rows = limits.max_outputs;
+}
+
 }  // namespace
 
 extern "C" {
@@ -81,29 +90,25 @@ kl_status kl_model_get_info(kl_model* model, kl_model_info* info) {
     kl_model_info out{};
     copy_cut(m->architecture, out.architecture, sizeof out.architecture);
     copy_cut(m->name, out.name, sizeof out.name);
-    copy_cut(m->kv, out.kv, sizeof out.kv);
-    copy_cut(m->activations, out.activations, sizeof out.activations);
     out.trained_context = m->trained_context;
-    out.context = m->context;
     out.layers = m->layers;
     out.width = m->width;
-    out.max_sequences = m->max_sequences;
-    out.max_rows = m->max_rows;
-    out.max_logit_rows = m->max_logit_rows;
     out.bos = out.eos = -1;
     if (m->vocabulary()) fill_words(*m, out);
     out.parameters = m->parameters;
     out.tensors = m->file().tensors().size();
     out.file_bytes = m->file().file_bytes();
     if (const auto slot = m->eyes(); slot.ok()) {
+      const Placement placed = (*slot)->placement();
+      out.memory_bytes = placed.memory;
+      if (m->vocabulary()) fill_limits(placed.limits, out);
       if (m->vocabulary()) out.vocabulary = (*slot)->vocabulary_size;
-      out.memory_bytes = (*slot)->memory;
-    }
-    if (const auto& vision = m->vision()) {
-      copy_cut(vision->spec.projector, out.projector, sizeof out.projector);
-      out.has_projector = 1;
-      out.image_rows = vision->typical_rows;
-      out.encoder_bytes = m->encoder_bytes;
+      if (const auto& vision = placed.vision) {
+        copy_cut(vision->spec.projector, out.projector, sizeof out.projector);
+        out.has_projector = 1;
+        out.image_rows = vision->typical_rows;
+        out.encoder_bytes = placed.encoder_memory;
+      }
     }
     write_struct(out, info);
     return {};
@@ -164,7 +169,7 @@ kl_status kl_model_cost(kl_model* model, uint32_t rows, uint32_t outputs, uint64
     KL_ASSIGN(const auto m, find<Model>(model));
     KL_TRY(m->slot().status());
     KL_TRY(ranged("rows", rows, 1, m->max_rows).status());
-    KL_TRY(ranged("outputs", outputs, 0, std::min(rows, m->max_logit_rows)).status());
+    KL_TRY(ranged("outputs", outputs, 0, std::min(rows, m->placement().limits.max_outputs)).status());
     ModelRunner::Cost cost;
     KL_TRY(m->with_runner([&](ModelRunner& runner) -> Status {
       cost = runner.cost(rows, outputs, cached_tokens);

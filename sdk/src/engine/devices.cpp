@@ -84,33 +84,53 @@ Result<std::unique_ptr<Device>> open_on_cpu(const EngineOptions& options) {
   return cpu::open_cpu({.threads = options.threads, .isa = isa, .reference = false});
 }
 
-Result<std::unique_ptr<Device>> open_best(const EngineOptions& options) {
-  for (const OtherBackend& other : kOtherBackends) {
+// The best of the backends from kOtherBackends[first] on, the CPU being the last.
+Result<OpenedDevice> open_best(const EngineOptions& options, size_t first) {
+  std::string passed_over;  // and why
+  for (const OtherBackend& other : std::span(kOtherBackends).subspan(first)) {
     EngineOptions wanted = options;
     Result<uint32_t> number = fast_device(other);
     Status status = number.status();
     if (number.ok()) {
       wanted.device = *number;
       Result<std::unique_ptr<Device>> device = open_module(other, wanted);
-      if (device.ok()) return device;
+      if (device.ok()) return OpenedDevice{std::move(*device), "chosen: a GPU of its own that passes its self-test"};
       status = device.status();
     }
+    passed_over += (passed_over.empty() ? "" : "; ") + std::string(other.name) + ": " +
+                   (backend_module(other.name).ok() ? status.message() : "not in this installation");
     // A backend that is not built or has no driver is no news; a device that fails is.
     const bool news = status.code() != Code::not_found;
     if (options.log) options.log(news ? LogLevel::warning : LogLevel::info, std::string(other.name) + " is not used: " + status.message());
   }
-  return open_on_cpu(options);
+  KL_ASSIGN(std::unique_ptr<Device> device, open_on_cpu(options));
+  return OpenedDevice{std::move(device), "chosen: the best that has a device here" + (passed_over.empty() ? "" : " (" + passed_over + ")")};
 }
 
-Result<std::unique_ptr<Device>> open(const EngineOptions& options) {
+Result<OpenedDevice> open(const EngineOptions& options) {
+  constexpr const char* kNamed = "opened by name";
   for (const OtherBackend& other : kOtherBackends) {
-    if (options.backend == other.backend) return open_module(other, options);
+    if (options.backend != other.backend) continue;
+    KL_ASSIGN(std::unique_ptr<Device> device, open_module(other, options));
+    return OpenedDevice{std::move(device), kNamed};
   }
   if (options.device != 0)
     return error(Code::not_found, "there is one %s device, number 0, not %u", options.backend == Backend::reference ? "reference" : "cpu",
                  options.device);
-  if (options.backend == Backend::reference) return cpu::open_cpu({.threads = options.threads, .isa = {}, .reference = true});
-  return options.backend == Backend::automatic ? open_best(options) : open_on_cpu(options);
+  if (options.backend == Backend::automatic) return open_best(options, 0);
+  KL_ASSIGN(std::unique_ptr<Device> device, options.backend == Backend::reference
+                                                ? cpu::open_cpu({.threads = options.threads, .isa = {}, .reference = true})
+                                                : open_on_cpu(options));
+  return OpenedDevice{std::move(device), kNamed};
+}
+
+// What comes behind the backend of a lost device, which is not asked again: this ends with the CPU.
+Result<OpenedDevice> open_next(const EngineOptions& options, const DeviceInfo& lost) {
+  if (!options.go_on_elsewhere) return error(Code::device_lost, "the app wants no other backend");
+  for (size_t i = 0; i < std::size(kOtherBackends); ++i) {
+    if (lost.backend == kOtherBackends[i].name) return open_best(options, i + 1);
+  }
+  return error(Code::device_lost, "no backend comes after %s", lost.backend.c_str());
 }
 
 DeviceEntry entry(Backend backend, const char* why) {
@@ -118,7 +138,7 @@ DeviceEntry entry(Backend backend, const char* why) {
   const auto device = open({.backend = backend, .log = {}, .cache_dir = {}, .features = {}});
   e.available = device.ok();
   if (device.ok()) {
-    e.info = (*device)->info();
+    e.info = device->device->info();
     e.self_test_passed = backend == Backend::cpu;  // open() gives no device that fails it
   } else {
     e.why = device.status().message();
@@ -151,6 +171,7 @@ std::vector<DeviceEntry> entries(const OtherBackend& other) {
 EngineParts parts_for(const EngineOptions& options) {
   EngineParts parts;
   parts.open_device = [options] { return open(options); };
+  parts.open_next = [options](const DeviceInfo& lost) { return open_next(options, lost); };
   parts.estimate = &ModelRunner::estimate;
   parts.load = &ModelRunner::load;
   parts.estimate_encoder = &EncoderRunner::estimate;

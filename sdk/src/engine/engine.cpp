@@ -8,7 +8,7 @@ Result<std::shared_ptr<Engine>> Engine::open(const EngineOptions& options, const
   engine->parts_ = parts;
   engine->delivery_ = std::make_shared<Delivery>();
   engine->image_worker_ = std::make_shared<ImageWorker>();
-  KL_ASSIGN(engine->scheduler_, Scheduler::start(parts.open_device, options.log));
+  KL_ASSIGN(engine->scheduler_, Scheduler::start(parts.open_device, parts.open_next, options.log));
   return engine;
 }
 
@@ -25,10 +25,10 @@ std::shared_ptr<FeatureCache> Engine::feature_cache() const {
 }
 
 Result<Roofline> Engine::measure(uint32_t threads) const {
-  const uint32_t team = scheduler_->device_info().threads;
+  const DeviceInfo used = scheduler_->device_in_use().info;
+  const uint32_t team = used.threads;
   if (threads > team) return error(Code::invalid_argument, "%u threads are asked for, the team has %u", threads, team);
-  if (!parts_.measure)
-    return error(Code::unsupported, "the %s backend has no measurement of its roof", scheduler_->device_info().backend.c_str());
+  if (!parts_.measure) return error(Code::unsupported, "the %s backend has no measurement of its roof", used.backend.c_str());
   Roofline roofline;
   KL_TRY(scheduler_->on_thread(Scheduler::Needs::device, [&](Device& device) -> Status {
     KL_ASSIGN(roofline, parts_.measure(device, threads == 0 ? team : threads));

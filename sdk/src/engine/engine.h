@@ -27,11 +27,13 @@ struct EngineOptions {
   std::string cache_dir;
   uint64_t memory_budget = 0;
   FeatureCacheOptions features;  // its folder is cache_dir, or empty
+  bool go_on_elsewhere = true;   // after a lost device
 };
 
 // What an engine is made of; tests give their own.
 struct EngineParts {
   Scheduler::OpenDevice open_device;
+  Scheduler::OpenNext open_next;
   std::function<Result<MemoryEstimate>(const Gguf&, Device&, const RunnerOptions&)> estimate;
   std::function<Result<std::unique_ptr<ModelRunner>>(std::shared_ptr<const Gguf>, Device&, const RunnerOptions&, const LoadProgress&,
                                                      const LogSink&)>

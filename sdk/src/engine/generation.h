@@ -50,7 +50,7 @@ struct Event {
 
 // Seconds and counts of one generation; what the stats of the public header are made of.
 struct GenerationStats {
-  uint32_t prompt_tokens = 0, cached_tokens = 0, generated_tokens = 0;
+  uint32_t prompt_tokens = 0, cached_tokens = 0, generated_tokens = 0, device_changes = 0;
   bool ended = false;
   double queued_s = 0, ttft_s = 0, prefill_s = 0, decode_s = 0, stalled_s = 0, step_s = 0;
   uint64_t decode_steps = 0, decode_bytes = 0, decode_macs = 0, prefill_bytes = 0, prefill_macs = 0;

@@ -266,6 +266,7 @@ Status Image::prepare() {
 }
 
 bool Image::begin_encoding() noexcept {
+  if (state() == ImageState::encoding) return !cancelled() && !ended();  // again, on another device
   if (!move_on(Stage::encoding)) return false;
   const std::lock_guard lock(mutex_);
   info_.wait_s = seconds_between(waiting_since_, Clock::now());
@@ -278,7 +279,8 @@ void Image::encoding_went_on(float progress, double seconds) noexcept {
   info_.encode_s += seconds;
 }
 
-void Image::encoded(std::vector<float> values, std::vector<FeatureBlock> blocks) {
+void Image::encoded(std::vector<float> values, std::vector<FeatureBlock> blocks, const std::string& identity) {
+  if (identity != facts_->identity) claim_ = {};
   Features& f = features_in_work_;
   f.rows = 0;
   for (const FeatureBlock& block : blocks) f.rows += block.rows;

@@ -103,7 +103,8 @@ class Image : public std::enable_shared_from_this<Image> {
   const std::vector<Picture>& tiles() const { return tiles_; }     // [s] between begin_encoding and encoded
   void encoding_went_on(float progress, double seconds) noexcept;  // [s]
   // [s] All tiles' rows. What is left (fewer rows, the cache) is done here when it is little, by the worker when it is not. May throw std::bad_alloc.
-  void encoded(std::vector<float> values, std::vector<FeatureBlock> blocks);
+  // identity: of the encoder that made them. Rows of another than the key names (the device was lost meanwhile) are not remembered.
+  void encoded(std::vector<float> values, std::vector<FeatureBlock> blocks, const std::string& identity);
 
  private:
   friend class ImageWorker;

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -20,18 +21,50 @@
 
 namespace kl {
 
-// A model in place. Released by its last user with a flag, so that letting go never allocates, waits or fails.
+// What any thread may know of a model that lies on a device. Where the model goes on on another device, it changes.
+struct Placement {
+  RunnerOptions limits;                       // in effect, the activation format included; of a projector alone: nothing
+  uint64_t memory = 0;                        // bytes, accounted: of the model and its encoder
+  uint64_t encoder_memory = 0;                // of these
+  std::shared_ptr<const VisionFacts> vision;  // null: no projector
+};
+
+struct LoadedModel {
+  std::unique_ptr<ModelRunner> runner;     // null: a projector alone
+  std::unique_ptr<EncoderRunner> encoder;  // null: no projector
+  Placement placement;
+};
+// Puts a model on a device, beside memory_used bytes of others. Owns all it needs: it is called again for every device that the model goes on on.
+using LoadModel = std::function<Result<LoadedModel>(Device& device, uint64_t memory_used, const LoadProgress& progress)>;
+
+// A model. Released by its last user with a flag, so that letting go never allocates, waits or fails.
 struct ModelSlot {
   uint32_t id = 0;                         // in traces
-  std::unique_ptr<ModelRunner> runner;     // [s]
-  std::unique_ptr<EncoderRunner> encoder;  // [s] null: no projector
+  std::unique_ptr<ModelRunner> runner;     // [s] null: a projector alone, or not in place
+  std::unique_ptr<EncoderRunner> encoder;  // [s] null: no projector, or not in place
+  LoadModel load;                          // [s]
+  bool in_place = false;                   // [s] false after a loss, until somebody needs it again (Scheduler::put_in_place)
   ImageRules images;
   std::shared_ptr<const Vocabulary> vocabulary;
   uint32_t context = 0;          // tokens of one sequence
   uint32_t vocabulary_size = 0;  // V of the logits
-  uint64_t memory = 0;           // bytes, accounted
+  uint64_t memory = 0;           // [s] bytes, accounted; 0: not in place
   uint32_t next_job = 0;         // [s] see PolicyModel
   std::atomic<bool> released = false;
+
+  // Where it lies, or lay last.
+  Placement placement() const {
+    const std::lock_guard lock(mutex_);
+    return placement_;
+  }
+  void set_placement(Placement placement) {
+    const std::lock_guard lock(mutex_);
+    std::swap(placement_, placement);
+  }
+
+ private:
+  mutable std::mutex mutex_;
+  Placement placement_;
 };
 
 // The KV cache of one session or sequence.
@@ -40,8 +73,8 @@ struct CacheSlot {
   const std::shared_ptr<ModelSlot> model;
   std::atomic<bool> released = false;
   bool evictable = true;               // a session's is computed again when it was evicted; a kl_sequence's is not
-  std::optional<SequenceId> sequence;  // [s]
-  Content content;                     // [s] what is in the cache
+  std::optional<SequenceId> sequence;  // [s] null: nothing computed, or it was evicted, or its device was lost
+  Content content;                     // [s] what is in the cache; of a kl_sequence whose device was lost, what it is to hold again
   uint64_t last_used = 0;              // [s] number of the step
   bool in_use = false;                 // [s] an admitted job or an evaluation works on it
   bool registered = false;             // [s] the scheduler looks at `released`

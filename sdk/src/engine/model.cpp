@@ -31,7 +31,7 @@ Result<uint32_t> number(const Metadata& metadata, const std::string& key) {
 
 constexpr std::string_view kProjectorArchitecture = "clip";  // general.architecture of every projector's file, whatever its kind
 
-Result<RunnerOptions> runner_options(const Gguf& file, const Engine& engine, const ModelOptions& o, Device& device, uint64_t used) {
+Result<RunnerOptions> runner_options(const Gguf& file, const EngineOptions& engine, const ModelOptions& o, Device& device, uint64_t used) {
   RunnerOptions r;
   KL_ASSIGN(const auto architecture, file.metadata().find_string("general.architecture"));
   KL_ASSIGN(const uint32_t trained, number(file.metadata(), std::string(architecture.value_or("")) + ".context_length"));
@@ -43,11 +43,11 @@ Result<RunnerOptions> runner_options(const Gguf& file, const Engine& engine, con
   r.kv = o.kv.value_or(device.preferred_kv());
   r.activations = o.activations;
   r.memory_budget = o.memory_budget;
-  if (engine.options().memory_budget != 0) {
-    const uint64_t budget = engine.options().memory_budget, left = budget > used ? budget - used : 1;
+  if (engine.memory_budget != 0) {
+    const uint64_t budget = engine.memory_budget, left = budget > used ? budget - used : 1;
     r.memory_budget = r.memory_budget == 0 ? left : std::min(left, r.memory_budget);
   }
-  if (o.pack_cache) r.pack_cache_dir = o.cache_dir.empty() ? engine.options().cache_dir : o.cache_dir;
+  if (o.pack_cache) r.pack_cache_dir = o.cache_dir.empty() ? engine.cache_dir : o.cache_dir;
   return r;
 }
 
@@ -60,6 +60,68 @@ LoadProgress part_of(const LoadProgress& whole, double begin, double end) {
   if (!whole) return {};
   return [&whole, begin, end](double fraction) { return whole(begin + fraction * (end - begin)); };
 }
+
+// Puts one model, with or without eyes, on whatever device it is given (LoadModel).
+struct ModelLoader {
+  std::shared_ptr<const Gguf> file, projector;  // null: none. A file without words is a projector itself
+  bool has_words = true;
+  size_t words = 0;    // of the tokenizer
+  uint32_t width = 0;  // of the rows that the text model takes
+  ModelOptions options;
+  EngineOptions engine;
+  EngineParts parts;
+
+  Result<LoadedModel> operator()(Device& device, uint64_t used, const LoadProgress& report) const {
+    KL_ASSIGN(RunnerOptions r, runner_options(*file, engine, options, device, used));
+    LoadedModel loaded;
+    if (!has_words) {
+      KL_TRY(load_encoder(file, device, r, report, loaded));
+      return loaded;
+    }
+    double begin = 0;  // of the text model's part of the progress
+    if (projector) {
+      const auto bytes = static_cast<double>(projector->file_bytes());
+      begin = bytes / (bytes + static_cast<double>(file->file_bytes()));
+      KL_TRY(load_encoder(projector, device, r, part_of(report, 0, begin), loaded));
+      r.features = true;
+    }
+    auto runner = parts.load(file, device, r, part_of(report, begin, 1), engine.log);
+    Placement& placed = loaded.placement;
+    if (!runner.ok() && projector)
+      return runner.status().at("beside the projector, which takes " + with_commas(placed.encoder_memory) + " bytes");
+    KL_TRY(runner.status());
+    loaded.runner = std::move(*runner);
+    if (loaded.runner->spec().vocabulary < words) {
+      return error(Code::corrupt, "%s has %zu tokens but logits of %u only", file->name().c_str(), words, loaded.runner->spec().vocabulary);
+    }
+    placed.memory += loaded.runner->memory().total();
+    placed.limits = loaded.runner->options();
+    if (!placed.limits.activations) placed.limits.activations = device.preferred_activations();
+    return loaded;
+  }
+
+ private:
+  // What it takes comes off the budget in `r`.
+  Status load_encoder(const std::shared_ptr<const Gguf>& from, Device& device, RunnerOptions& r, const LoadProgress& progress,
+                      LoadedModel& loaded) const {
+    KL_ASSIGN(loaded.encoder, parts.load_encoder(from, device, encoder_options(r), progress, engine.log));
+    const EncoderRunner& encoder = *loaded.encoder;
+    const uint64_t bytes = encoder.memory().total();
+    if (r.memory_budget != 0) r.memory_budget = r.memory_budget > bytes ? r.memory_budget - bytes : 1;
+    if (has_words && encoder.spec().feature_width != width) {
+      return error(Code::invalid_argument, "%s gives rows of %u values, %s takes rows of %u: they do not belong together",
+                   from->name().c_str(), encoder.spec().feature_width, file->name().c_str(), width);
+    }
+    auto facts = std::make_shared<VisionFacts>();
+    facts->spec = encoder.spec();
+    facts->preprocess = encoder.preprocess();
+    facts->identity = encoder.identity();
+    facts->typical_rows = rows_for(640, 480, facts->preprocess).ok() ? *rows_for(640, 480, facts->preprocess) : 0;
+    loaded.placement.memory = loaded.placement.encoder_memory = bytes;
+    loaded.placement.vision = std::move(facts);
+    return {};
+  }
+};
 
 // Local time, as strftime_now shows it in Python.
 jinja::CivilTime clock_time() {
@@ -105,40 +167,23 @@ Result<std::shared_ptr<Model>> Model::load(std::shared_ptr<Engine> engine, const
     KL_ASSIGN(projector, open_file(*options.projector, options.use_mmap));
   }
 
-  Engine& e = *model->engine_;
-  const auto load = [&](Device& device, uint64_t used, const LoadProgress& report) -> Result<Scheduler::Loaded> {
-    KL_ASSIGN(RunnerOptions r, runner_options(*model->file_, e, options, device, used));
-    Scheduler::Loaded loaded;
-    if (!model->vocabulary_) {
-      KL_ASSIGN(loaded.encoder, model->load_encoder(model->file_, device, r, report));
-      return loaded;
-    }
-    double begin = 0;  // of the text model's part of the progress
-    if (projector) {
-      const auto bytes = static_cast<double>(projector->file_bytes());
-      begin = bytes / (bytes + static_cast<double>(model->file_->file_bytes()));
-      KL_ASSIGN(loaded.encoder, model->load_encoder(projector, device, r, part_of(report, 0, begin)));
-      r.features = true;
-    }
-    auto runner_loaded = e.parts().load(model->file_, device, r, part_of(report, begin, 1), e.options().log);
-    if (!runner_loaded.ok() && projector)
-      return runner_loaded.status().at("beside the projector, which takes " + with_commas(model->encoder_bytes) + " bytes");
-    KL_TRY(runner_loaded.status());
-    loaded.runner = std::move(*runner_loaded);
-    const auto& runner = loaded.runner;
-    if (runner->spec().vocabulary < model->vocabulary_->size()) {
-      return error(Code::corrupt, "%s has %zu tokens but logits of %u only", model->file_->name().c_str(), model->vocabulary_->size(),
-                   runner->spec().vocabulary);
-    }
-    model->context = runner->options().context;
-    model->max_sequences = runner->options().max_sequences;
-    model->max_rows = runner->options().max_rows;
-    model->max_logit_rows = runner->options().max_outputs;
-    model->kv = kl::name(runner->options().kv);
-    model->activations = kl::name(runner->options().activations.value_or(device.preferred_activations()));
-    return loaded;
-  };
-  KL_ASSIGN(model->slot_, e.scheduler().load(load, model->vocabulary_, progress));
+  const Engine& e = *model->engine_;
+  ModelLoader loader{.file = model->file_,
+                     .projector = std::move(projector),
+                     .has_words = model->vocabulary_ != nullptr,
+                     .words = model->vocabulary_ ? model->vocabulary_->size() : 0,
+                     .width = model->width,
+                     .options = options,
+                     .engine = e.options(),
+                     .parts = e.parts()};
+  KL_ASSIGN(model->slot_, e.scheduler().load(std::move(loader), model->vocabulary_, progress));
+  const Placement placed = model->placement();
+  if (model->vocabulary_) {
+    model->context = placed.limits.context;
+    model->max_rows = placed.limits.max_rows;
+  } else {
+    model->width = placed.vision->spec.feature_width;
+  }
   return model;
 }
 
@@ -161,27 +206,6 @@ Status Model::read_words() {
   return {};
 }
 
-// What it takes comes off the budget in `r`.
-Result<std::unique_ptr<EncoderRunner>> Model::load_encoder(const std::shared_ptr<const Gguf>& file, Device& device, RunnerOptions& r,
-                                                           const LoadProgress& progress) {
-  const EngineParts& parts = engine_->parts();
-  KL_ASSIGN(auto encoder, parts.load_encoder(file, device, encoder_options(r), progress, engine_->options().log));
-  encoder_bytes = encoder->memory().total();
-  if (r.memory_budget != 0) r.memory_budget = r.memory_budget > encoder_bytes ? r.memory_budget - encoder_bytes : 1;
-  if (!vocabulary_) width = encoder->spec().feature_width;
-  if (encoder->spec().feature_width != width) {
-    return error(Code::invalid_argument, "%s gives rows of %u values, %s takes rows of %u: they do not belong together",
-                 file->name().c_str(), encoder->spec().feature_width, file_->name().c_str(), width);
-  }
-  auto facts = std::make_shared<VisionFacts>();
-  facts->spec = encoder->spec();
-  facts->preprocess = encoder->preprocess();
-  facts->identity = encoder->identity();
-  facts->typical_rows = rows_for(640, 480, facts->preprocess).ok() ? *rows_for(640, 480, facts->preprocess) : 0;
-  vision_ = std::move(facts);
-  return encoder;
-}
-
 Result<Model::Estimate> Model::estimate(const Engine& engine, const ModelSource& source, const ModelOptions& options) {
   KL_ASSIGN(const auto file, open_file(source, options.use_mmap));
   std::shared_ptr<const Gguf> projector;
@@ -192,7 +216,7 @@ Result<Model::Estimate> Model::estimate(const Engine& engine, const ModelSource&
   KL_TRY(engine.scheduler().on_thread(Scheduler::Needs::nothing, [&](Device& device) -> Status {
     ModelOptions unlimited = options;
     unlimited.memory_budget = 0;
-    KL_ASSIGN(RunnerOptions r, runner_options(*file, engine, unlimited, device, 0));
+    KL_ASSIGN(RunnerOptions r, runner_options(*file, engine.options(), unlimited, device, 0));
     r.memory_budget = 0;
     r.features = projector != nullptr;
     KL_ASSIGN(const auto named_architecture, file->metadata().find_string("general.architecture"));
@@ -226,7 +250,7 @@ Result<std::shared_ptr<ModelSlot>> Model::eyes() const {
 
 Status Model::with_runner(const std::function<Status(ModelRunner&)>& work) const {
   KL_ASSIGN(const auto held, slot());
-  return engine_->scheduler().on_thread(Scheduler::Needs::nothing, [&](Device&) { return work(*held->runner); });
+  return engine_->scheduler().with_runner(held, work);
 }
 
 Result<Rendered> render_template(const ChatTemplate& chat_template, const Json& variables, const std::optional<std::string>& now) {

@@ -1,5 +1,5 @@
 // A model file with its tokenizer and chat template, and, unless only the vocabulary was asked for, its weights in place on an engine's device.
-// Immutable after load; thread-safe.
+// Immutable after load, but for where it lies; thread-safe.
 #pragma once
 #include <memory>
 #include <optional>
@@ -60,7 +60,9 @@ class Model {
   // The same for pictures, which need no words.
   Result<std::shared_ptr<ModelSlot>> eyes() const;
   // Null: no projector.
-  const std::shared_ptr<const VisionFacts>& vision() const { return vision_; }
+  std::shared_ptr<const VisionFacts> vision() const { return placement().vision; }
+  // Facts of the weights in place; nothing with vocabulary_only.
+  Placement placement() const { return slot_ ? slot_->placement() : Placement(); }
   // Runs `work` with the runner between two steps. Errors: those of work and Scheduler::on_thread, unsupported as slot().
   Status with_runner(const std::function<Status(ModelRunner&)>& work) const;
 
@@ -70,15 +72,10 @@ class Model {
   std::string architecture, name;
   uint32_t trained_context = 0, layers = 0, width = 0;
   uint64_t parameters = 0;
-  // Facts of the loaded runner; zero or empty with vocabulary_only.
-  uint32_t context = 0, max_sequences = 0, max_rows = 0, max_logit_rows = 0;
-  std::string kv, activations;
-  uint64_t encoder_bytes = 0;  // accounted for the projector
+  uint32_t context = 0, max_rows = 0;  // in effect; zero with vocabulary_only
 
  private:
   Status read_words();  // vocabulary, tokenizer, template
-  Result<std::unique_ptr<EncoderRunner>> load_encoder(const std::shared_ptr<const Gguf>& file, Device& device, RunnerOptions& r,
-                                                      const LoadProgress& progress);
 
   std::shared_ptr<Engine> engine_;
   std::shared_ptr<const Gguf> file_;
@@ -88,7 +85,6 @@ class Model {
   std::optional<std::string> template_text_;
   std::optional<ChatTemplate> template_;
   Status template_status_;  // why template_ is empty
-  std::shared_ptr<const VisionFacts> vision_;
   SlotOwner<ModelSlot> slot_;
 };
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <bit>
 #include <chrono>
-#include <map>
 
 #include "backend/transfer.h"
 #include "core/checked.h"
@@ -18,9 +17,9 @@ namespace {
 // Everything about a model that follows from its header and the options.
 struct Blueprint {
   Model model;
-  Program program, greedy_program;
+  Program program;
   RunConfig config;  // of the largest bucket
-  Plan plan;         // likewise, with greedy: the largest of all plans
+  Plan plan;         // likewise: the largest of all plans
   std::vector<KvGroup> groups;
   MemoryEstimate memory;
 };
@@ -56,8 +55,7 @@ Result<Blueprint> draw(const Gguf& file, const Device& device, const RunnerOptio
   const TensorLookup find = lookup_in(file);
   Blueprint b;
   KL_ASSIGN(b.model, read_model(file.metadata(), find));
-  KL_ASSIGN(b.program, describe(b.model, find, false, options.features));
-  KL_ASSIGN(b.greedy_program, describe(b.model, find, true, options.features));
+  KL_ASSIGN(b.program, describe(b.model, find, options.features));
 
   // Whole pages for one context, whatever the rounding.
   const uint64_t kv_tokens = std::max<uint64_t>(options.kv_tokens, options.context);
@@ -77,7 +75,7 @@ Result<Blueprint> draw(const Gguf& file, const Device& device, const RunnerOptio
     b.memory.kv += page * pages * g.layers;
     b.memory.kv_per_token += page * g.layers / kKvPageTokens;
   }
-  KL_ASSIGN(b.plan, make_plan(b.greedy_program, device, c));
+  KL_ASSIGN(b.plan, make_plan(b.program, device, c));
   KL_ASSIGN(b.memory.weights, WeightStore::packed_bytes(b.plan.program, b.plan.weights, device));
   b.memory.largest_tensor = WeightStore::largest_source(b.plan.program, b.plan.weights);
   b.memory.weights_mapped = WeightStore::mapped_bytes(b.plan.program, b.plan.weights, device);
@@ -95,7 +93,7 @@ class Runner final : public ModelRunner {
     KL_ASSIGN(arena_, device_.allocate(b_.plan.arena_bytes, MemoryUse::arena));
     if (arena_->host() == nullptr) {
       logits_.resize(size_t{b_.config.outputs} * b_.model.spec.vocabulary * sizeof(float));
-      greedy_.resize(b_.config.outputs * sizeof(int32_t));
+      drawn_.resize(b_.config.outputs * sizeof(int32_t));
     }
     KL_ASSIGN(step_params_, device_.allocate(StepParams::bytes(b_.config.limits), MemoryUse::step_params));
     if (options_.features) {
@@ -111,6 +109,7 @@ class Runner final : public ModelRunner {
     const std::string salt = file->identity() + device_.info().backend + name(b_.config.activations);
     KL_ASSIGN(KvCache cache, KvCache::create(b_.groups, b_.config.kv_pages, hash128(std::as_bytes(std::span(salt)))));
     cache_ = std::make_unique<KvCache>(std::move(cache));
+    for (size_t bucket = 0; bucket < buckets_.size(); ++bucket) KL_TRY(record(bucket));
     return {};
   }
 
@@ -124,7 +123,7 @@ class Runner final : public ModelRunner {
     KL_TRY(fill(batch));
     for (const BlockCopy& copy : batch.copies) KL_TRY(copy_page(copy));
     const StepHeader& header = params().header();
-    KL_ASSIGN(Step* const step, step_for(header.rows, batch.greedy));
+    const Step* const step = &steps_[bucket_of(buckets_, header.rows)];
     const uint32_t segments = step->recording->segments();
     const uint32_t at_once = header.rows > kCancelRows ? 1 : segments;
     for (uint32_t s = 0; s < segments; s += at_once) {
@@ -134,15 +133,17 @@ class Runner final : public ModelRunner {
     }
     StepResult result;
     const Plan& plan = step->plan;
-    KL_ASSIGN(const std::byte* const logits, result_at(plan.value_offset[plan.program.logits.id],
-                                                       size_t{header.outputs} * b_.model.spec.vocabulary * sizeof(float), logits_));
-    result.logits = {reinterpret_cast<const float*>(logits), size_t{header.outputs} * b_.model.spec.vocabulary};
-    if (batch.greedy) {
-      KL_ASSIGN(const std::byte* const greedy,
-                result_at(plan.value_offset[plan.program.greedy.id], header.outputs * sizeof(int32_t), greedy_));
-      result.greedy = {reinterpret_cast<const int32_t*>(greedy), header.outputs};
+    KL_ASSIGN(const std::byte* const drawn, result_at(plan.value_offset[plan.program.greedy.id], header.outputs * sizeof(int32_t), drawn_));
+    result.drawn = {reinterpret_cast<const int32_t*>(drawn), header.outputs};
+    bool finite = true;
+    for (uint32_t o = 0; o < header.outputs; ++o) finite = finite && (result.drawn[o] >= 0 || params().draws()[o].scale < 0);
+    if (batch.logits) {
+      KL_ASSIGN(const std::byte* const logits, result_at(plan.value_offset[plan.program.logits.id],
+                                                         size_t{header.outputs} * b_.model.spec.vocabulary * sizeof(float), logits_));
+      result.logits = {reinterpret_cast<const float*>(logits), size_t{header.outputs} * b_.model.spec.vocabulary};
+      finite = finite && all_finite(result.logits);
     }
-    if (!all_finite(result.logits)) {
+    if (!finite) {
       return error(Code::internal,
                    "the model's output is not finite at position %d: damaged weights, or a number format too narrow for them",
                    params().row_slot()[params().output_rows()[0]]);
@@ -189,11 +190,10 @@ class Runner final : public ModelRunner {
     return c;
   }
 
-  Result<Step*> step_for(uint32_t rows, bool greedy) {
-    const size_t bucket = bucket_of(buckets_, rows);
-    Step& step = steps_[{bucket, greedy}];
-    if (step.recording) return &step;
-    KL_ASSIGN(step.plan, make_plan(greedy ? b_.greedy_program : b_.program, device_, config_for(buckets_[bucket])));
+  // All buckets are recorded when the model is opened: a step allocates nothing on the device.
+  Status record(size_t bucket) {
+    Step& step = steps_.emplace_back();
+    KL_ASSIGN(step.plan, make_plan(b_.program, device_, config_for(buckets_[bucket])));
     Bindings bindings;
     bindings.arena = arena_.get();
     bindings.step_params = step_params_.get();
@@ -202,7 +202,7 @@ class Runner final : public ModelRunner {
     bindings.weight = [this](const WeightUse& use) { return weights_->address(use); };
     if (step.plan.arena_bytes > arena_->bytes()) return error(Code::internal, "a smaller bucket's plan needs a larger arena");
     KL_ASSIGN(step.recording, device_.record(step.plan, bindings));
-    return &step;
+    return {};
   }
 
   // What a step left in the arena: where it is, or, where the host cannot address it, a copy in `copy`.
@@ -237,7 +237,11 @@ class Runner final : public ModelRunner {
       KL_TRY(check_optional("spans", s.spans.size(), rows));
       KL_TRY(check_optional("features", s.features.size(), options_.features ? rows : 0));
       for (uint32_t r = 0; r < rows; ++r) KL_TRY(fill_row(s, r, header.rows + r, index, feature_rows));
-      for (uint32_t o = 0; o < s.outputs; ++o) p.output_rows()[header.outputs++] = header.rows + rows - s.outputs + o;
+      KL_TRY(check_optional("draws", s.draws.size(), s.outputs));
+      for (uint32_t o = 0; o < s.outputs; ++o) {
+        p.draws()[header.outputs] = s.draws.empty() ? DrawSettings{.scale = -1} : s.draws[o];
+        p.output_rows()[header.outputs++] = header.rows + rows - s.outputs + o;
+      }
       for (uint32_t g = 0; g < limits.groups; ++g) {
         const std::span<const uint32_t> table = cache_->table(s.cache, g);
         if (table.size() > limits.pages || ceil_div(uint64_t{s.first_position} + rows, kKvPageTokens) > table.size()) {
@@ -318,11 +322,11 @@ class Runner final : public ModelRunner {
   std::vector<uint32_t> buckets_;
   std::unique_ptr<WeightStore> weights_;
   std::unique_ptr<Memory> arena_, step_params_, features_;
-  std::vector<std::byte> logits_, greedy_;  // copies, where the host cannot address the arena
+  std::vector<std::byte> logits_, drawn_;  // copies, where the host cannot address the arena
   std::vector<std::unique_ptr<Memory>> pools_;
   std::vector<uint64_t> page_bytes_;
   std::unique_ptr<KvCache> cache_;
-  std::map<std::pair<size_t, bool>, Step> steps_;
+  std::vector<Step> steps_;  // by bucket
 };
 
 }  // namespace

@@ -53,19 +53,20 @@ struct StepSequence {
   std::span<const std::array<int32_t, 3>> positions = {};  // M-RoPE components (t, y, x); empty: all three are the slot
   std::span<const std::array<uint32_t, 2>> spans = {};  // slots [first, end) that a row sees both ways, its own within them; empty: itself
   std::span<const float* const> features = {};          // [Spec::width] each; null: the token. Needs RunnerOptions::features
+  std::span<const DrawSettings> draws = {};             // one per output: its token is drawn on the device; empty: none is
 };
 
 struct StepBatch {
   std::vector<StepSequence> sequences;
   std::vector<BlockCopy> copies;    // what the reservations asked for; executed before the rows are written
-  bool greedy = false;              // fill StepResult::greedy
+  bool logits = true;               // fill StepResult::logits: not needed where every output's token is drawn on the device
   std::function<bool()> cancelled;  // asked between segments; true ends the step with Code::cancelled
 };
 
 struct StepResult {
-  std::span<const float> logits;    // [O V] in the order of the batch; valid until the next run
-  std::span<const int32_t> greedy;  // [O] the highest logit, ties to the lowest id
-  double seconds = 0;               // device time of the step
+  std::span<const float> logits;   // [O V] in the order of the batch; valid until the next run
+  std::span<const int32_t> drawn;  // [O] likewise; -1 where none was to be drawn
+  double seconds = 0;              // device time of the step
 };
 
 using LoadProgress = std::function<bool(double fraction)>;  // false stops the load with Code::cancelled

@@ -50,8 +50,8 @@ struct Scheduler::Call {
   }
 };
 
-Result<std::shared_ptr<Scheduler>> Scheduler::start(OpenDevice open_device, LogSink log) {
-  std::shared_ptr<Scheduler> scheduler(new Scheduler(std::move(log)));
+Result<std::shared_ptr<Scheduler>> Scheduler::start(OpenDevice open_device, OpenNext open_next, LogSink log) {
+  std::shared_ptr<Scheduler> scheduler(new Scheduler(std::move(open_next), std::move(log)));
   Call opened;
   try {
     scheduler->thread_ = std::thread([raw = scheduler.get(), &open_device, &opened] { raw->main(open_device, opened); });
@@ -86,11 +86,12 @@ void Scheduler::log(LogLevel level, const std::string& text) const noexcept {
 void Scheduler::main(const OpenDevice& open_device, Call& opened) {
   Status status;
   try {
-    auto device = open_device();
-    status = device.status();
-    if (device.ok()) {
-      device_ = std::move(*device);
-      device_info_ = device_->info();
+    auto opened_device = open_device();
+    status = opened_device.status();
+    if (opened_device.ok()) {
+      device_ = std::move(opened_device->device);
+      const std::lock_guard lock(mutex_);
+      in_use_ = {device_->info(), std::move(opened_device->why)};
     }
   } catch (const std::bad_alloc&) {
     device_.reset();
@@ -120,6 +121,7 @@ void Scheduler::loop() {
     run_calls(false);
     reap();
     if (!suspended_ && !stopping_.load()) {
+      go_on_elsewhere();
       admit_waiting();
       reap();
       if (work()) {
@@ -128,7 +130,7 @@ void Scheduler::loop() {
       }
     }
     publish_counts();
-    waker_->wait();
+    if (loss_.ok() || suspended_) waker_->wait();  // else the next device is to be opened, on which nobody may have a reason to call
   }
 }
 
@@ -156,6 +158,7 @@ void Scheduler::run_calls(bool refuse) {
       calls_.pop_front();
     }
     Status status;
+    if (!refuse && !suspended_) go_on_elsewhere();
     try {
       if (refuse) {
         status = error(Code::closed, "the engine was destroyed");
@@ -189,25 +192,26 @@ Status Scheduler::on_thread(Needs needs, const std::function<Status(Device&)>& w
   return call.wait();
 }
 
-Result<SlotOwner<ModelSlot>> Scheduler::load(const LoadRunner& load_runner, std::shared_ptr<const Vocabulary> vocabulary,
-                                             const LoadProgress& progress) {
+Result<SlotOwner<ModelSlot>> Scheduler::load(LoadModel load, std::shared_ptr<const Vocabulary> vocabulary, const LoadProgress& progress) {
   auto slot = std::make_shared<ModelSlot>();
   slot->vocabulary = std::move(vocabulary);
+  slot->load = std::move(load);
   Call call;
-  const std::function<Status(Device&)> work = [&](Device& device) -> Status {
+  const std::function<Status(Device&)> work = [&](Device&) -> Status {
     models_.reserve(models_.size() + 1);
-    uint64_t used = 0;
-    for (const auto& model : models_) used += model->memory;
-    KL_ASSIGN(Loaded loaded, load_runner(device, used, [&](double fraction) { return call.report(fraction) && !stopping_.load(); }));
-    slot->runner = std::move(loaded.runner);
-    slot->encoder = std::move(loaded.encoder);
+    for (;;) {
+      const Status loaded = load_into(*slot, [&](double fraction) { return call.report(fraction) && !stopping_.load(); });
+      if (loaded.ok()) break;
+      if (loaded.code() != Code::device_lost) return loaded;
+      device_lost(loaded);
+      go_on_elsewhere();
+      if (!lost_.ok()) return loaded;
+    }
     slot->id = next_model_id_++;
-    if (slot->encoder) slot->memory = slot->encoder->memory().total();
     if (slot->runner) {  // not with a projector alone
       slot->images = {slot->runner->spec().grid_positions, slot->runner->spec().bidirectional_images};
       slot->context = slot->runner->options().context;
       slot->vocabulary_size = slot->runner->spec().vocabulary;
-      slot->memory += slot->runner->memory().total();
     }
     models_.push_back(slot);
     return {};
@@ -275,6 +279,7 @@ void Scheduler::reap() noexcept {
     if (!model->released.load()) return false;
     model->encoder.reset();
     model->runner.reset();
+    model->load = nullptr;  // and the file that it holds
     return true;
   });
 }
@@ -315,12 +320,13 @@ void Scheduler::end_everything() noexcept {
   jobs_.clear();
   for (const auto& job : arrivals_) end_job(*job, Event::stop());  // closed: no other thread adds any more
   arrivals_.clear();
-  end_encodes(Code::closed);
+  end_encodes(Status(Code::closed, {}));
   run_calls(true);
   caches_.clear();
   for (const auto& model : models_) {
     model->encoder.reset();
     model->runner.reset();
+    model->load = nullptr;
   }
   models_.clear();
   device_.reset();

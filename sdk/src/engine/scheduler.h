@@ -2,6 +2,9 @@
 // cancelled or released; admit waiting jobs; choose_work (policy.h): a slice of an image's encoding, or a step: choose_step; reserve, run, commit or roll back;
 // sample and deliver.
 //
+// A lost device (scheduler_recover.cpp) takes its pages with it and nothing else: what a job is to hold is on the host. The next device is opened, models are put
+// on it again when somebody needs them, and jobs go on as preempted ones do.
+//
 // Jobs:  waiting -- room in the cache --> admitted -- finish | fail | stop --> ended
 //           ^------- preempted: a job that arrived earlier needs its pages --------'
 // A preempted job loses its pages and computes its tokens again later (the same bits, by the laws of determinism); it has lost time only.
@@ -31,6 +34,12 @@ struct SchedulerStats {
   uint64_t kv_tokens_used = 0, kv_tokens_total = 0, memory_bytes = 0, models = 0;
   uint64_t images_waiting = 0, images_encoded = 0;  // waiting: for the device or on it
   double encode_s = 0;
+  uint64_t devices_lost = 0;
+};
+
+struct OpenedDevice {
+  std::unique_ptr<Device> device;
+  std::string why;  // this one, for people
 };
 
 // What to append to a cache, and where the logits after the last logit_rows slots of it go.
@@ -48,16 +57,16 @@ struct EvaluationStats {
 
 class Scheduler {
  public:
-  using OpenDevice = std::function<Result<std::unique_ptr<Device>>()>;
-  struct Loaded {
-    std::unique_ptr<ModelRunner> runner;
-    std::unique_ptr<EncoderRunner> encoder;  // null: no projector
+  using OpenDevice = std::function<Result<OpenedDevice>()>;
+  // The device to go on on after one was lost; every chain of them ends in an error. Empty: there is none.
+  using OpenNext = std::function<Result<OpenedDevice>(const DeviceInfo& lost)>;
+  struct DeviceInUse {
+    DeviceInfo info;
+    std::string why;
   };
-  // On the scheduler thread.
-  using LoadRunner = std::function<Result<Loaded>(Device& device, uint64_t memory_used, const LoadProgress& progress)>;
 
-  // Opens the device on the new thread. Errors: those of open_device; out_of_memory (no thread).
-  static Result<std::shared_ptr<Scheduler>> start(OpenDevice open_device, LogSink log);
+  // Opens the device on the new thread, where open_next is called too. Errors: those of open_device; out_of_memory (no thread).
+  static Result<std::shared_ptr<Scheduler>> start(OpenDevice open_device, OpenNext open_next, LogSink log);
   ~Scheduler();
   // Ends every job as stopped, frees models and device, joins the thread. Everything afterwards is Code::closed. Twice is allowed.
   void shutdown();
@@ -67,7 +76,9 @@ class Scheduler {
   Status on_thread(Needs needs, const std::function<Status(Device&)>& work);
 
   // progress is called on the calling thread. Errors: those of load, closed, busy, cancelled.
-  Result<SlotOwner<ModelSlot>> load(const LoadRunner& load, std::shared_ptr<const Vocabulary> vocabulary, const LoadProgress& progress);
+  Result<SlotOwner<ModelSlot>> load(LoadModel load, std::shared_ptr<const Vocabulary> vocabulary, const LoadProgress& progress);
+  // Runs `work` with the model's runner between two steps. Errors: as on_thread without a device; device_lost (its device was lost, and no other has it yet).
+  Status with_runner(const std::shared_ptr<ModelSlot>& model, const std::function<Status(ModelRunner&)>& work);
   SlotOwner<CacheSlot> new_cache(const std::shared_ptr<ModelSlot>& model, bool evictable);
   // A new cache with the same content, pages shared. Errors: closed, busy (in use).
   Result<SlotOwner<CacheSlot>> fork_cache(const std::shared_ptr<CacheSlot>& cache);
@@ -88,12 +99,12 @@ class Scheduler {
   SchedulerStats stats() const;
   const Trace& trace() const { return trace_; }
   const std::shared_ptr<Waker>& waker() const { return waker_; }
-  const DeviceInfo& device_info() const { return device_info_; }  // fixed at start
+  DeviceInUse device_in_use() const;
 
  private:
   struct Call;
   class Batch;
-  explicit Scheduler(LogSink log) : log_(std::move(log)), waker_(std::make_shared<Waker>()) {}
+  Scheduler(OpenNext open_next, LogSink log) : log_(std::move(log)), open_next_(std::move(open_next)), waker_(std::make_shared<Waker>()) {}
 
   // scheduler.cpp
   void main(const OpenDevice& open_device, Call& opened);
@@ -114,6 +125,7 @@ class Scheduler {
   Status match_cache(Job& job);
   void register_cache(const std::shared_ptr<CacheSlot>& cache);
   void drop_cache(CacheSlot& cache) noexcept;
+  void drop_sequence(KvCache& kv, SequenceId sequence) noexcept;
   void publish(CacheSlot& cache) noexcept;
   bool evict_one(const ModelSlot& model, const CacheSlot* except) noexcept;
   void preempt(Job& job) noexcept;
@@ -124,18 +136,28 @@ class Scheduler {
   void find_runnable();
   double step();  // seconds it took
   void run_choice(const StepChoice& choice);
-  void device_lost(const Status& status) noexcept;
   bool reserve_for(Job& job, uint32_t rows, Batch& batch);
   void step_failed(Batch& batch, const Status& status) noexcept;
   void step_done(Batch& batch, const StepResult& result);
-  void sample(Job& job, std::span<const float> logits, const int32_t* greedy);
+  void sample(Job& job, std::span<const float> logits, int32_t drawn);
   void account(Batch& batch, const ModelSlot& model, const Status& status, double seconds) noexcept;
 
   // scheduler_encode.cpp
   Image* next_encode();   // null: none
   double encode_slice();  // seconds it took
   Status encode_some(Clock::time_point until);
-  void end_encodes(Code why) noexcept;
+  void end_encodes(const Status& why) noexcept;
+
+  // scheduler_recover.cpp
+  enum class Placed : uint8_t { yes, no, later };
+  void device_lost(const Status& status) noexcept;
+  void go_on_elsewhere() noexcept;
+  void give_up(const Status& why) noexcept;
+  void forget_device() noexcept;
+  Placed put_in_place(const std::shared_ptr<ModelSlot>& slot);
+  Status load_into(ModelSlot& slot, const LoadProgress& progress);
+  void fail_users(const ModelSlot& slot, const Status& why) noexcept;
+  void end_cancelled() noexcept;
 
   // scheduler_evaluate.cpp
   struct Evaluation;
@@ -144,8 +166,8 @@ class Scheduler {
   void end_evaluation(Evaluation& evaluation, bool keep) noexcept;
 
   const LogSink log_;
+  const OpenNext open_next_;
   const std::shared_ptr<Waker> waker_;
-  DeviceInfo device_info_;
   std::thread thread_;
   std::mutex shutdown_mutex_;
 
@@ -154,8 +176,9 @@ class Scheduler {
   std::vector<std::unique_ptr<Job>> arrivals_;
   std::vector<std::shared_ptr<Image>> image_arrivals_;
   bool closed_ = false;
-  Status lost_;  // device_lost, once it is
+  Status lost_;  // device_lost, once it is and there is no other to go on on
   SchedulerStats stats_;
+  DeviceInUse in_use_;
   std::atomic<bool> stopping_ = false;
   std::atomic<bool> suspend_asked_ = false;
 
@@ -163,6 +186,8 @@ class Scheduler {
 
   // The scheduler thread's own.
   std::unique_ptr<Device> device_;
+  Status loss_;                 // of device_: noted where it shows, dealt with between two steps, when nothing on the stack refers to it
+  uint64_t device_number_ = 0;  // counts devices, so that what spans steps sees that its own has gone
   std::vector<std::shared_ptr<ModelSlot>> models_;
   std::vector<std::shared_ptr<CacheSlot>> caches_;
   std::vector<std::unique_ptr<Job>> jobs_;          // in order of arrival

@@ -25,8 +25,8 @@ Result<SlotOwner<CacheSlot>> Scheduler::fork_cache(const std::shared_ptr<CacheSl
   copy->evictable = cache->evictable;
   KL_TRY(on_thread(Needs::nothing, [&](Device&) -> Status {
     if (cache->in_use) return error(Code::busy, "the cache is in use and cannot be forked");
-    if (!cache->sequence) return {};
     copy->content = cache->content;
+    if (!cache->sequence) return {};
     register_cache(copy);
     KL_ASSIGN(copy->sequence, cache->model->runner->cache().fork(*cache->sequence));
     return {};
@@ -41,7 +41,7 @@ Status Scheduler::truncate_cache(const std::shared_ptr<CacheSlot>& cache, uint32
       return error(Code::invalid_argument, "the sequence holds %zu tokens and cannot be cut to %u", cache->content.size(), length);
     }
     if (length == cache->content.size()) return {};
-    KL_TRY(cache->model->runner->cache().truncate(*cache->sequence, length));
+    if (cache->sequence) KL_TRY(cache->model->runner->cache().truncate(*cache->sequence, length));
     cache->content.resize(length);
     return {};
   });
@@ -63,15 +63,17 @@ void Scheduler::register_cache(const std::shared_ptr<CacheSlot>& cache) {
   cache->registered = true;
 }
 
+void Scheduler::drop_sequence(KvCache& kv, SequenceId sequence) noexcept {
+  try {
+    kv.destroy(sequence);
+  } catch (const std::exception&) {
+    log(LogLevel::warning, {});
+  }
+}
+
 void Scheduler::drop_cache(CacheSlot& cache) noexcept {
   cache.content.clear();
-  if (cache.sequence && cache.model->runner) {
-    try {
-      cache.model->runner->cache().destroy(*cache.sequence);
-    } catch (const std::exception&) {
-      log(LogLevel::warning, {});
-    }
-  }
+  if (cache.sequence && cache.model->runner) drop_sequence(cache.model->runner->cache(), *cache.sequence);
   cache.sequence.reset();
 }
 
@@ -129,6 +131,7 @@ Status Scheduler::match_cache(Job& job) {
 
 bool Scheduler::admit(Job& job) {
   CacheSlot& cache = *job.cache;
+  if (put_in_place(cache.model) != Placed::yes || job.done) return false;
   const ModelSlot& model = *cache.model;
   KvCache& kv = model.runner->cache();
   if (const Status status = match_cache(job); !status.ok()) {

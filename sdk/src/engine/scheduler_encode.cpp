@@ -96,15 +96,20 @@ Status Scheduler::encode_some(Clock::time_point until) {
   auto blocks = std::move(encode_.blocks);
   encode_ = {};
   encodes_.pop_front();
-  image->encoded(std::move(values), std::move(blocks));
+  image->encoded(std::move(values), std::move(blocks), encoder.identity());
   return {};
 }
 
-void Scheduler::end_encodes(Code why) noexcept {
+void Scheduler::end_encodes(const Status& why) noexcept {
   if (encode_.taken_up) encodes_.front()->slot()->encoder->drop();
   encode_ = {};
   const auto end = [&](const std::shared_ptr<Image>& image) {
-    if (image) image->end(ImageState::failed, Status(why, {}));
+    if (!image) return;
+    try {
+      image->end(ImageState::failed, why);
+    } catch (const std::bad_alloc&) {
+      image->end(ImageState::failed, Status(why.code(), {}));
+    }
   };
   for (const auto& image : encodes_) end(image);
   encodes_.clear();

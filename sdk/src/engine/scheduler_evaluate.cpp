@@ -9,57 +9,80 @@ namespace kl {
 struct Scheduler::Evaluation {
   struct Item {
     EvaluationItem given;
-    Content whole{};                     // what the cache is to hold in the end
-    size_t done = 0;                     // slots computed
-    std::optional<SequenceId> before{};  // a fork of the sequence as it was
+    Content append{};                      // to be computed: what is given, behind what a lost device took
+    std::optional<Content> held_before{};  // the latter: what the cache held, and holds again if this fails
+    Content whole{};                       // what the cache is to hold in the end
+    size_t done = 0;                       // slots computed
+    std::optional<SequenceId> before{};    // a fork of the sequence as it was
     size_t length_before = 0;
     bool held = false;               // in_use is ours
     uint32_t rows = 0, outputs = 0;  // of the current step
-    size_t left() const { return given.content.size() - done; }
+    size_t left() const { return append.size() - done; }
     // Rows that ask for logits among the next `n`.
     size_t outputs_of(size_t n) const {
-      const size_t silent = given.content.size() - given.logit_rows;
+      const size_t silent = append.size() - given.logit_rows;
       return done + n > silent ? done + n - std::max(silent, done) : 0;
     }
   };
   std::vector<Item> items;
   EvaluationStats stats;
+  std::optional<uint64_t> device;  // its number, once this has begun on it
   bool finished() const {
     return std::all_of(items.begin(), items.end(), [](const Item& i) { return i.left() == 0; });
   }
 };
 
 Result<EvaluationStats> Scheduler::evaluate(std::vector<EvaluationItem> items) {
-  Evaluation evaluation;
-  evaluation.items.reserve(items.size());
-  for (EvaluationItem& item : items) evaluation.items.push_back({.given = std::move(item)});
-  Status status = on_thread(Needs::device, [&](Device&) { return begin_evaluation(evaluation); });
-  while (status.ok() && !evaluation.finished()) status = on_thread(Needs::device, [&](Device&) { return evaluate_step(evaluation); });
-  const Status ended = on_thread(Needs::nothing, [&](Device&) -> Status {
-    end_evaluation(evaluation, status.ok());
-    return {};
-  });
-  KL_TRY(status);
-  KL_TRY(ended);
-  return evaluation.stats;
+  for (;;) {
+    Evaluation evaluation;
+    evaluation.items.reserve(items.size());
+    for (const EvaluationItem& item : items) evaluation.items.push_back({.given = item});
+    Status status = on_thread(Needs::device, [&](Device&) { return begin_evaluation(evaluation); });
+    while (status.ok() && !evaluation.finished()) status = on_thread(Needs::device, [&](Device&) { return evaluate_step(evaluation); });
+    bool lost = false;  // and another device may go on: from the start, for all or nothing is promised
+    const Status ended = on_thread(Needs::nothing, [&](Device&) -> Status {
+      lost =
+          status.code() == Code::device_lost && lost_.ok() && (!loss_.ok() || (evaluation.device && *evaluation.device != device_number_));
+      end_evaluation(evaluation, status.ok());
+      return {};
+    });
+    if (ended.ok() && lost) continue;
+    KL_TRY(status);
+    KL_TRY(ended);
+    return evaluation.stats;
+  }
 }
 
 Status Scheduler::begin_evaluation(Evaluation& evaluation) {
   const ModelSlot& model = *evaluation.items[0].given.cache->model;
+  if (put_in_place(evaluation.items[0].given.cache->model) != Placed::yes) {
+    if (interrupted()) return error(Code::busy, "the engine is suspended");
+    return error(Code::device_lost, "the model's device was lost, and the model cannot go on on the %s backend",
+                 device_->info().backend.c_str());
+  }
+  evaluation.device = device_number_;
   const RunnerOptions& limits = model.runner->options();
   size_t rows = 0, outputs = 0;
   for (Evaluation::Item& item : evaluation.items) {
     CacheSlot& cache = *item.given.cache;
     if (cache.in_use) return error(Code::busy, "the sequence is in another call");
     cache.in_use = item.held = true;
-    if (item.left() > model.context - cache.content.size()) {
+    if (item.given.content.size() > model.context - cache.content.size()) {
       return error(Code::context_full, "the sequence holds %zu tokens of at most %u and cannot take %zu more", cache.content.size(),
-                   model.context, item.left());
+                   model.context, item.given.content.size());
     }
     register_cache(item.given.cache);
-    if (!cache.sequence) cache.sequence = model.runner->cache().create_sequence(model.context);
+    if (!cache.sequence && !cache.content.empty()) {
+      item.append = cache.content;
+      item.held_before = cache.content;
+    }
+    item.append.append(item.given.content);
+    if (!cache.sequence) {
+      cache.sequence = model.runner->cache().create_sequence(model.context);
+      cache.content.clear();
+    }
     item.whole = cache.content;
-    item.whole.append(item.given.content);
+    item.whole.append(item.append);
     KL_TRY(check_blocks(item.whole, model.images, limits.max_rows));
     cache.content.reserve_for(item.whole, item.whole.size());
     item.length_before = cache.content.size();
@@ -74,6 +97,7 @@ Status Scheduler::begin_evaluation(Evaluation& evaluation) {
 }
 
 Status Scheduler::evaluate_step(Evaluation& evaluation) {
+  if (*evaluation.device != device_number_) return Status(Code::device_lost, {});  // in a step of others
   ModelRunner& runner = *evaluation.items[0].given.cache->model->runner;
   const RunnerOptions& limits = runner.options();
   const size_t vocabulary = evaluation.items[0].given.cache->model->vocabulary_size;
@@ -144,7 +168,7 @@ Status Scheduler::evaluate_step(Evaluation& evaluation) {
     reserved.sequences.push_back(*cache.sequence);
     step.copies.insert(step.copies.end(), copies.begin(), copies.end());
     const StepRows& own = more.emplace_back(item->whole.rows(cache.content.size(), item->rows, images));
-    step.sequences.push_back({*cache.sequence, item->given.content.tokens().subspan(item->done, item->rows),
+    step.sequences.push_back({*cache.sequence, item->append.tokens().subspan(item->done, item->rows),
                               static_cast<uint32_t>(cache.content.size()), item->outputs, own.positions, own.spans, own.features});
     cached += cache.content.size();
     total_rows += item->rows;
@@ -160,10 +184,7 @@ Status Scheduler::evaluate_step(Evaluation& evaluation) {
   trace_.add({evaluation.items[0].given.cache->model->id, seconds_between(opened_at_, began), seconds, total_rows, total_rows,
               static_cast<uint32_t>(step.sequences.size()), cost.bytes, cost.macs, status.code()});
   if (status.code() == Code::cancelled && suspend_asked_.load()) return {};  // rolled back; tried again, which then says busy
-  if (status.code() == Code::device_lost) {
-    const std::lock_guard lock(mutex_);
-    lost_ = status;
-  }
+  if (status.code() == Code::device_lost) device_lost(status);
   KL_TRY(status);
   {
     const std::lock_guard lock(mutex_);
@@ -197,18 +218,23 @@ void Scheduler::end_evaluation(Evaluation& evaluation, bool keep) noexcept {
   for (Evaluation::Item& item : evaluation.items) {
     if (!item.held) continue;
     CacheSlot& cache = *item.given.cache;
-    KvCache& kv = cache.model->runner->cache();
     cache.in_use = false;
-    if (item.before) {
+    if (!evaluation.device || *evaluation.device != device_number_) {  // nothing is left of it there
+      if (!keep) cache.content.resize(std::min(cache.content.size(), item.length_before));
+      if (!keep && item.held_before) std::swap(cache.content, *item.held_before);
+      continue;
+    }
+    KvCache& kv = cache.model->runner->cache();
+    if (item.held_before && !keep) {
+      drop_cache(cache);
+      std::swap(cache.content, *item.held_before);
+      if (item.before) drop_sequence(kv, *item.before);
+    } else if (item.before) {
       if (!keep) {
         std::swap(*cache.sequence, *item.before);
         cache.content.resize(std::min(cache.content.size(), item.length_before));
       }
-      try {
-        kv.destroy(*item.before);
-      } catch (const std::exception&) {
-        log(LogLevel::warning, {});
-      }
+      drop_sequence(kv, *item.before);
     } else if (!keep && item.done > 0) {
       drop_cache(cache);  // only after a failed commit: what the cache holds is not known
     }

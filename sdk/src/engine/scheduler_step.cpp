@@ -6,6 +6,13 @@
 
 namespace kl {
 
+namespace {
+
+// Its next token is drawn in the step itself.
+bool draws_on_device(const Job& job) { return job.sampling.is_plain_draw() && job.logprobs == 0; }
+
+}  // namespace
+
 // The jobs of a step with their reservations. What was not committed is rolled back when it goes.
 class Scheduler::Batch {
  public:
@@ -25,7 +32,8 @@ class Scheduler::Batch {
   KvCache& kv;
   std::vector<Row> rows;
   StepBatch step;
-  std::vector<StepRows> more;  // one per sequence of the step
+  std::vector<StepRows> more;       // one per sequence of the step
+  std::vector<DrawSettings> draws;  // likewise
   ModelRunner::Cost cost;
 };
 
@@ -34,6 +42,7 @@ bool Scheduler::work() {
   if (!lost_.ok()) return false;
   find_runnable();
   Image* const image = next_encode();
+  if (image && put_in_place(image->slot()) != Placed::yes) return true;  // it has ended, or the next turn sees to it
   const bool text = !runnable_.empty();
   switch (choose_work(text, image != nullptr, image && image->unsliced(), debt_)) {
     case Work::nothing:
@@ -46,7 +55,7 @@ bool Scheduler::work() {
     case Work::encode:
       break;
   }
-  const bool unsliced = image->unsliced();
+  const bool unsliced = image != nullptr && image->unsliced();  // (there is one: the analyzer does not know choose_work)
   const double seconds = encode_slice();
   if (text && !unsliced) debt_ = after_encode(debt_, seconds);
   return true;
@@ -140,7 +149,7 @@ void Scheduler::run_choice(const StepChoice& choice) {
   try {
     uint64_t cached = 0;
     uint32_t rows = 0, outputs = 0;
-    bool greedy = true;
+    bool logits = false;
     for (const StepSlice& slice : choice.slices) {
       Job& job = *jobs_[slice.job];
       if (job.done || !job.admitted) continue;  // preempted for an earlier one of this step
@@ -148,18 +157,21 @@ void Scheduler::run_choice(const StepChoice& choice) {
     }
     if (batch.rows.empty()) return;
     batch.more.reserve(batch.rows.size());
+    batch.draws.reserve(batch.rows.size());
     for (const Batch::Row& row : batch.rows) {
       const Job& job = *row.job;
       const auto length = static_cast<uint32_t>(job.cache->content.size());
       const StepRows& more = batch.more.emplace_back(job.content.rows(length, row.rows, model->images));
+      std::span<const DrawSettings> draw;
+      if (row.outputs && draws_on_device(job)) draw = {&batch.draws.emplace_back(draw_settings(job.sampling, job.content.size())), 1};
+      if (row.outputs && draw.empty()) logits = true;
       batch.step.sequences.push_back({*job.cache->sequence, job.content.tokens().subspan(length, row.rows), length, row.outputs ? 1u : 0u,
-                                      more.positions, more.spans, more.features});
-      if (row.outputs && (!job.sampling.is_plain_greedy() || job.logprobs > 0)) greedy = false;
+                                      more.positions, more.spans, more.features, draw});
       cached += length;
       rows += row.rows;
       outputs += row.outputs ? 1 : 0;
     }
-    batch.step.greedy = greedy && outputs > 0;
+    batch.step.logits = logits;
     batch.step.cancelled = [&] {
       return interrupted() || std::any_of(batch.rows.begin(), batch.rows.end(),
                                           [](const Batch::Row& r) { return r.rows > 1 && r.job->generation->cancelled(); });
@@ -201,16 +213,6 @@ void Scheduler::step_failed(Batch& batch, const Status& status) noexcept {
   for (const Batch::Row& row : rows) row.job->alone = true;
 }
 
-void Scheduler::device_lost(const Status& status) noexcept {
-  {
-    const std::lock_guard lock(mutex_);
-    lost_ = status;
-  }
-  log(LogLevel::error, status.message());
-  for (const auto& job : jobs_) end_job(*job, Event::fail(status));
-  end_encodes(Code::device_lost);
-}
-
 void Scheduler::step_done(Batch& batch, const StepResult& result) {
   std::vector<Batch::Row> rows = std::move(batch.rows);
   batch.rows.clear();
@@ -236,19 +238,19 @@ void Scheduler::step_done(Batch& batch, const StepResult& result) {
     try {
       const std::span<const float> logits =
           result.logits.size() >= output * vocabulary ? result.logits.subspan(at * vocabulary, vocabulary) : std::span<const float>();
-      sample(job, logits, at < result.greedy.size() ? &result.greedy[at] : nullptr);
+      sample(job, logits, result.drawn[at]);
     } catch (const std::bad_alloc&) {
       end_job(job, Event::fail(Status(Code::out_of_memory, {})));
     }
   }
 }
 
-// The next token of a job whose content is all in the cache.
-void Scheduler::sample(Job& job, std::span<const float> logits, const int32_t* greedy) {
+// The next token of a job whose content is all in the cache: what the device drew, or what its logits give here.
+void Scheduler::sample(Job& job, std::span<const float> logits, int32_t drawn) {
   const Vocabulary& vocabulary = *job.cache->model->vocabulary;
   Event event{.kind = EventKind::token};
-  if (greedy && job.sampling.is_plain_greedy() && job.logprobs == 0) {
-    event.token = *greedy;
+  if (draws_on_device(job)) {
+    event.token = drawn;
   } else {
     const auto token = sampler_.sample(logits, job.sampling, job.content.tokens(), job.content.size());
     if (!token.ok()) return end_job(job, Event::fail(token.status()));

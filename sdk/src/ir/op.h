@@ -152,7 +152,8 @@ struct SelectRows {
   Value x, out;
 };
 
-// the highest logit of each row, ties to the lowest id, as int32        logits [O V] -> out [O 1]
+// the token of each row, as int32, drawn as StepParams::draws() says     logits [O V] -> out [O 1]
+// (core/draw.h): the highest logit, ties to the lowest id; or by chance, of all or of the top_k. -1: a logit of the row is not finite, or nothing is to be drawn.
 struct Sample {
   Value logits, out;
 };

@@ -45,7 +45,7 @@ struct Program {
   std::vector<uint32_t> cuts;  // indices into ops before which a segment may end (layer boundaries), ascending
   uint32_t pool = 1;           // rows that become one (Pool); a step's rows are a multiple of it
   Value logits;                // [O V]; of an encoder: invalid
-  Value greedy;                // [O 1] int32; invalid when the program does not sample
+  Value greedy;                // [O 1] int32: what Sample draws; invalid when the program does not sample
   Value features;              // an encoder's result, [O N], [U N] or [T N]; of a decoder: invalid
 
   const ValueInfo& info(Value v) const { return values[v.id]; }

@@ -132,7 +132,7 @@ Result<Model> read_model(const Metadata& metadata, const TensorLookup& find) {
   return model;
 }
 
-Result<Program> describe(const Model& model, const TensorLookup& find, bool greedy, bool features) {
+Result<Program> describe(const Model& model, const TensorLookup& find, bool features) {
   const Spec& s = model.spec;
   Builder b;
   for (const KvGroupSpec& g : s.kv_groups) b.program.kv_groups.push_back({g.heads, g.head_size, g.window, g.layers});
@@ -151,7 +151,7 @@ Result<Program> describe(const Model& model, const TensorLookup& find, bool gree
   }
   b.cut();
   b.program.logits = b.select_norm_head(x, w.final_norm, s.norm_eps, w.head);  // [O V]
-  if (greedy) b.program.greedy = b.sample(b.program.logits);                   // [O 1]
+  b.program.greedy = b.sample(b.program.logits);                               // [O 1]
   KL_TRY(check(b.program));
   return std::move(b.program);
 }

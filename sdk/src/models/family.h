@@ -31,9 +31,9 @@ struct Model {
 };
 Result<Model> read_model(const Metadata& metadata, const TensorLookup& find);
 
-// The model's step as a Program: embedding, layers, head; with `greedy` also the highest logit of each output row, with `features` rows of
+// The model's step as a Program: embedding, layers, head; and the token drawn of each output row; with `features` rows of
 // an encoder where a token is negative.
-Result<Program> describe(const Model& model, const TensorLookup& find, bool greedy, bool features);
+Result<Program> describe(const Model& model, const TensorLookup& find, bool features);
 
 // ---- shared by the families' read functions ----
 

@@ -20,11 +20,16 @@ constexpr std::array<uint32_t, 4> philox4x32(std::array<uint32_t, 4> counter, st
   return counter;
 }
 
-// Uniform in [0, 1), a multiple of 2^-53. stream separates draws that share seed and position (parallel samples of one prompt).
-constexpr double uniform(uint64_t seed, uint32_t stream, uint64_t position) {
+// stream separates draws that share seed and position (parallel samples of one prompt).
+constexpr uint64_t random_bits(uint64_t seed, uint32_t stream, uint64_t position) {
   const auto r = philox4x32({static_cast<uint32_t>(position), static_cast<uint32_t>(position >> 32), stream, 0},
                             {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)});
-  return static_cast<double>((uint64_t{r[1]} << 32 | r[0]) >> 11) * 0x1p-53;
+  return uint64_t{r[1]} << 32 | r[0];
+}
+
+// Uniform in [0, 1), a multiple of 2^-53.
+constexpr double uniform(uint64_t seed, uint32_t stream, uint64_t position) {
+  return static_cast<double>(random_bits(seed, stream, position) >> 11) * 0x1p-53;
 }
 
 }  // namespace kl

@@ -51,6 +51,12 @@ Status check(const SamplingOptions& o) {
   return check_range("frequency_penalty", o.frequency_penalty, -100, 100);
 }
 
+DrawSettings draw_settings(const SamplingOptions& o, uint64_t position, uint32_t stream) {
+  if (o.temperature == 0 || o.top_k == 1) return {};
+  const uint64_t random = random_bits(o.seed, stream, position);
+  return {draw_scale(o.temperature), static_cast<uint32_t>(o.top_k), static_cast<uint32_t>(random), static_cast<uint32_t>(random >> 32)};
+}
+
 Result<int32_t> argmax(std::span<const float> logits) {
   float best = -std::numeric_limits<float>::infinity();
   size_t at = logits.size(), broken = logits.size();
@@ -126,18 +132,6 @@ double Sampler::fill_weights(std::span<const float> logits, double best, double 
   return sum_in_order(weights_);
 }
 
-int32_t Sampler::draw_any(std::span<const float> logits, double best, double temperature, double u) {
-  double left = u * fill_weights(logits, best, temperature);
-  size_t last = 0;
-  for (size_t i = 0; i < weights_.size(); ++i) {
-    if (weights_[i] == 0) continue;
-    last = i;
-    left -= weights_[i];
-    if (left < 0) break;
-  }
-  return static_cast<int32_t>(last);
-}
-
 int32_t Sampler::draw_cut(std::span<const float> logits, double best, const SamplingOptions& o, double u) {
   const double temperature = o.temperature;
   const auto weight = [&](int32_t id) { return portable_exp((static_cast<double>(logits[static_cast<size_t>(id)]) - best) / temperature); };
@@ -187,10 +181,9 @@ Result<int32_t> Sampler::sample(std::span<const float> logits, const SamplingOpt
   }
   KL_ASSIGN(const int32_t greedy, argmax(logits));
   if (options.temperature == 0 || options.top_k == 1) return greedy;
-  const double best = logits[static_cast<size_t>(greedy)];
-  const double u = uniform(options.seed, stream, position);
-  const bool cuts = options.top_k > 0 || options.top_p < 1 || options.min_p > 0;
-  return cuts ? draw_cut(logits, best, options, u) : draw_any(logits, best, options.temperature, u);
+  const float best = logits[static_cast<size_t>(greedy)];
+  if (options.top_p == 1 && options.min_p == 0) return draw(logits, best, draw_settings(options, position, stream));
+  return draw_cut(logits, best, options, uniform(options.seed, stream, position));
 }
 
 Result<float> Sampler::logprobs(std::span<const float> logits, int32_t token, uint32_t n, std::vector<TokenLogprob>& top) {

@@ -5,13 +5,15 @@
 //   top_k       the k first
 //   top_p       of these, the shortest run from the front that holds top_p of their sum
 //   min_p       of these, those with p >= min_p x the first one's p
-//   draw        uniform(seed, stream, position) x sum, walked from the front (id order when none of the three cuts)
+//   draw        uniform(seed, stream, position) x sum, walked from the front
+// With temperature and top_k alone, p and draw are those of core/draw.h, in integers, so that a device draws the same token inside its recording.
 // Every operation is IEEE arithmetic in a written order: the same logits, settings and position give the same token on any machine.
 #pragma once
 #include <cstdint>
 #include <span>
 #include <vector>
 
+#include "core/draw.h"
 #include "core/status.h"
 
 namespace kl {
@@ -30,7 +32,12 @@ struct SamplingOptions {
   bool has_penalties() const { return repeat_penalty != 1 || presence_penalty != 0 || frequency_penalty != 0; }
   // The token is the highest logit: a backend's own argmax will do.
   bool is_plain_greedy() const { return temperature == 0 && !has_penalties(); }
+  // All that core/draw.h does: a device can do it.
+  bool is_plain_draw() const { return !has_penalties() && (temperature == 0 || top_k == 1 || (top_p == 1 && min_p == 0)); }
 };
+
+// For is_plain_draw(): what a device is told.
+DrawSettings draw_settings(const SamplingOptions& options, uint64_t position, uint32_t stream = 0);
 
 // Error invalid_argument: a number out of its declared range (kinglet/session.h) or NaN, naming the field.
 Status check(const SamplingOptions& options);
@@ -54,7 +61,6 @@ class Sampler {
  private:
   void penalize(std::span<const float> logits, const SamplingOptions& options, std::span<const int32_t> history);
   void select_best(std::span<const float> logits, size_t count);
-  int32_t draw_any(std::span<const float> logits, double best, double temperature, double u);
   int32_t draw_cut(std::span<const float> logits, double best, const SamplingOptions& options, double u);
   double fill_weights(std::span<const float> logits, double best, double temperature);
 

@@ -1,0 +1,68 @@
+// A Vulkan device that is lost under running generations: they go on on the CPU, and say the same.
+#include <kinglet/kinglet.hpp>
+
+#include "engine/c_api.h"
+#include "support/losing_device.h"
+#include "vulkan/driver.h"
+
+namespace kl::vulkan {
+namespace {
+
+const EngineOptions kVulkan{.backend = Backend::vulkan, .threads = 2, .log = {}, .cache_dir = {}, .features = {}};
+const EngineOptions kCpu{.backend = Backend::cpu, .threads = 2, .log = {}, .cache_dir = {}, .features = {}};
+
+struct Told {
+  std::vector<std::string> texts;
+  std::string backend;
+  uint64_t submissions = 0, lost = 0;
+};
+
+Told tell(const EngineOptions& first, std::set<uint64_t> at) {
+  auto losses = std::make_shared<Losses>();
+  losses->lose_at(std::move(at));
+  auto opened = Engine::open(first, losing_parts(first, kCpu, losses, 0));
+  EXPECT_TRUE(opened.ok()) << opened.status().message();
+  Told told;
+  if (!opened.ok()) return told;
+  kl_engine* handle = nullptr;
+  EXPECT_TRUE(c_api::give(*opened, &handle).ok());
+  const kinglet::Engine engine(handle);
+  kinglet::ModelOptions options;
+  options.context = 256;
+  options.kv_tokens = 1024;
+  options.activations = kinglet::Activations::f32;
+  auto model = engine.load(KL_TEST_DATA "/data/stories260K.gguf", options);
+  EXPECT_TRUE(model) << model.error().message;
+  std::vector<kinglet::Session> sessions;
+  std::vector<kinglet::Generation> running;
+  for (const char* prompt : {"Once upon a time", "The little dog was sad because"}) {
+    sessions.push_back(std::move(*model->session()));
+    running.push_back(sessions.back().raw(prompt, {.max_tokens = 24}));
+  }
+  for (auto& generation : running) {
+    auto answer = generation.wait();
+    EXPECT_EQ(answer.ending.how, kinglet::End::finished) << answer.ending.error.message;
+    told.texts.push_back(answer.text);
+  }
+  told.backend = engine.device().backend_name;
+  told.submissions = losses->count();
+  told.lost = engine.stats().devices_lost;
+  return told;
+}
+
+TEST(VulkanLost, GenerationsGoOnOnTheCpu) {
+  KL_VULKAN_OR_SKIP(device);
+  const Told cpu = tell(kCpu, {});
+  const Told whole = tell(kVulkan, {});
+  EXPECT_EQ(whole.backend, "vulkan");
+  EXPECT_EQ(whole.texts, cpu.texts);
+  for (const uint64_t at : {uint64_t{0}, uint64_t{1}, uint64_t{7}, uint64_t{20}}) {
+    const Told told = tell(kVulkan, {at});
+    EXPECT_EQ(told.texts, cpu.texts) << "lost at submission " << at;
+    EXPECT_EQ(told.backend, "cpu");
+    EXPECT_EQ(told.lost, 1u);
+  }
+}
+
+}  // namespace
+}  // namespace kl::vulkan

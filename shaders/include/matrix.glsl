@@ -21,9 +21,9 @@
 #define LOAD_OF_COLUMNS(r, memory, at) EACH_OF(TM* TN) r[I_] = memory[(at) + I_ % TN]
 #define LOAD_OF_ROWS(r, memory, at) EACH_OF(TM* TN) r[I_] = memory[(at) + I_ / TN]
 #define CLEAR_INTEGERS(r) EACH_OF(TM* TN) r[I_] = 0
-#define MULTIPLY_ADD(r, x, w)                                  \
-  EACH_OF(TM* TN) [[unroll]] for (uint k_ = 0u; k_ < 8u; ++k_) \
-    if (k_ < TK / 4u) r[I_] = DOT4(x[I_ / TN * (TK / 4u) + k_], w[I_ % TN * (TK / 4u) + k_], r[I_])
+#define MULTIPLY_ADD(r, x, w)              \
+  for (uint k_ = 0u; k_ < TK / 4u; ++k_)   \
+    EACH_OF(TM* TN) r[I_] = DOT4(x[I_ / TN * (TK / 4u) + k_], w[I_ % TN * (TK / 4u) + k_], r[I_])
 #define TO_FLOATS(r, a) EACH_OF(TM* TN) r[I_] = float(a[I_])
 #define ADD(r, a, b) EACH_OF(TM* TN) r[I_] = a[I_] + b[I_]
 #define MULTIPLY(r, a, b) EACH_OF(TM* TN) r[I_] = a[I_] * b[I_]

@@ -35,7 +35,7 @@ class VulkanBytes : public testing::TestWithParam<const char*> {};
 
 TEST_P(VulkanBytes, BitsDoNotDependOnChunksOrTheKernelOfPrompts) {
   KL_VULKAN_OR_SKIP(dot);
-  KL_VULKAN_OR_SKIP(matrix, 0, false, {16, 16, 32});
+  KL_VULKAN_OR_SKIP(matrix, 0, false, {8, 16, 32});
   const Golden g = read_golden(GetParam());
   expect_equal_bits(*dot, g, ActivationFormat::q8);
   EXPECT_EQ(run_model(g.path, g.ids, {.chunk = 32, .activations = ActivationFormat::q8, .device = matrix}),

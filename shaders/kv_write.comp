@@ -1,8 +1,8 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 // kv_write: each row's k and v into its page, in the cache's format.                                                                  k, v [T G*D]
-// A workgroup writes one head of one row, K (z = 0) or V. Numbers narrower than a word that share one with another token are stores of their own width (NARROW), else put
-// in by atomic and/or: rows write different bits, so the result does not depend on who comes first.
+// A workgroup writes one head of one row, K (z = 0) or V. Numbers narrower than a word that share one with another token are stores of their own width
+// (NARROW), else put in by atomic and/or: rows write different bits, so the result does not depend on who comes first.
 #include "include/common.glsl"
 #include "include/kv_page.glsl"
 #include "include/rotate.glsl"

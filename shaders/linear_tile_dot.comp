@@ -1,7 +1,7 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// linear for many rows with inputs rounded to 8 bits: prefill by packed dot products. A workgroup computes 32 rows x 32 outputs, a thread 4 x 4 of them; codes and scales of
-// a block of 32 pass through shared memory. Bound: integer dot products.
+// linear for many rows with inputs rounded to 8 bits: prefill by packed dot products. A workgroup computes 32 rows x 32 outputs, a thread 4 x 4 of them;
+// codes and scales of a block of 32 pass through shared memory. Bound: integer dot products.
 #include "include/linear.glsl"
 
 layout(local_size_x = 64) in;
@@ -17,7 +17,8 @@ void main() {
   uint thread = gl_LocalInvocationIndex, rows = live_rows(rows_of, pool);
   uint t0 = gl_WorkGroupID.y * kTile, n0 = gl_WorkGroupID.x * kTile;
   if (t0 >= rows) return;
-  uint loaded = thread / 2u, side = thread % 2u;  // what a thread brings: half a block of one row of x; of a row of w, one of two threads the codes, the other the scales
+  // What a thread brings: half a block of one row of x; of a row of w, one of two threads the codes, the other the scales.
+  uint loaded = thread / 2u, side = thread % 2u;
   bool live_row = t0 + loaded < rows, live_output = n0 + loaded < n_count;
   uint tx = 4u * (thread % 8u), ty = 4u * (thread / 8u);
   float first[16];

@@ -1,8 +1,9 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
-// The input of a linear rounded to the plan's activation format: binary16, or int8 in groups of 32 with scale s = max|x| / 127, q = round_to_even(x * (127 / max|x|)),
-// value s q. Kept as float32, or, for integer dot products, as rows of codes, scales and sums of codes (include/formats_dot.glsl has the diagram).
-//                                                                                              x [R K] -> out [R K], or [R Q] words; K a multiple of 32 for int8
+// The input of a linear rounded to the plan's activation format: binary16, or int8 in groups of 32 with scale s = max|x| / 127, q = round_to_even(x * (127 /
+// max|x|)), value s q. Kept as float32, or, for integer dot products, as rows of codes, scales and sums of codes (include/formats_dot.glsl has the diagram).
+//                                                                                              x [R K] -> out [R K], or [R Q] words; K a multiple of 32 for
+// int8
 #include "include/common.glsl"
 
 layout(push_constant) uniform Push {

@@ -32,9 +32,9 @@ enum class Shader : uint8_t {
   select_rows
 };
 
-// What a shader is bound to, whichever of its variants runs (shaders/variants.txt): storage buffers 0 (the step's parameters) to bindings - 1, push constants of at most 128
-// bytes, specialization constants 0 and 1: a number format (of weights, or of the cache), and a switch. Constants 2 to 5 are the device's: threads of a workgroup of
-// linear_matrix, and the size of its matrices.
+// What a shader is bound to, whichever of its variants runs (shaders/variants.txt): storage buffers 0 (the step's parameters) to bindings - 1, push constants
+// of at most 128 bytes, specialization constants 0 and 1: a number format (of weights, or of the cache), and a switch. Constants 2 to 5 are the device's:
+// threads of a workgroup of linear_matrix, and the size of its matrices.
 struct ShaderInfo {
   const char* name;
   uint32_t bindings;

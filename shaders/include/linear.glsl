@@ -1,8 +1,8 @@
 // What the linear shaders share: operands, and the order of their sums.
 //   y[t][n] = sum over blocks of 32 of (sum within the block) (+ bias[n]) (+ residual[t][n])      x [T K]  w [N K] -> y [T N]
 //   with a second matrix: y = act(x w') * (x up')
-// Order: inside a block weights 0 to 31 by fma, or (DOT) exactly, as integers; blocks by addition in ascending order. It is a function of K alone, so that the kernels of
-// few and of many rows agree to the bit, whatever rows share the step.
+// Order: inside a block weights 0 to 31 by fma, or (DOT) exactly, as integers; blocks by addition in ascending order. It is a function of K alone, so that
+// the kernels of few and of many rows agree to the bit, whatever rows share the step.
 // With DOT the inputs are rounded to 8 bits in groups of 32 (formats_dot.glsl); else they are float32.
 #include "common.glsl"
 

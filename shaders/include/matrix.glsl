@@ -1,5 +1,5 @@
-// Matrices of a subgroup, TM x TK by TK x TN, int8 in, int32 out, and float32 ones of the size of the result: GL_KHR_cooperative_matrix, or, with EMULATED, the same by
-// a single thread that plays a subgroup, with its matrices in arrays: how the tests run what reads this where no device has such matrices.
+// Matrices of a subgroup, TM x TK by TK x TN, int8 in, int32 out, and float32 ones of the size of the result: GL_KHR_cooperative_matrix, or, with EMULATED,
+// the same by a single thread that plays a subgroup, with its matrices in arrays: how the tests run what reads this where no device has such matrices.
 // Needs constants TM, TN, TK, and kParts, how many results make 32 x 16. Memory is shared; `at` and `stride` count its elements, of four int8 or one float32.
 // (Statements, since arrays are no values to copy for a driver's compiler; a declaration each, since glslang 13 takes a second declarator for another type.)
 #ifdef EMULATED

@@ -1,6 +1,6 @@
 // Reductions over the kThreads threads of a workgroup, in one order whatever the subgroups: a binary tree in which level n = kThreads/2, ..., 2, 1 joins
-// number i + n to number i. Levels within a subgroup are shuffles, those above it go through shared memory; without SUBGROUP all do. So the bits are a function of
-// the kThreads numbers alone, the same for subgroups of 4 to 64 and for none.
+// number i + n to number i. Levels within a subgroup are shuffles, those above it go through shared memory; without SUBGROUP all do. So the bits are a
+// function of the kThreads numbers alone, the same for subgroups of 4 to 64 and for none.
 // THREAD is a thread's number: with SUBGROUP counted along subgroups, which are full (pipelines ask for that), as gl_LocalInvocationIndex need not be.
 #ifdef SUBGROUP
 #define THREAD (gl_SubgroupID * gl_SubgroupSize + gl_SubgroupInvocationID)

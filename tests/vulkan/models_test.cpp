@@ -42,7 +42,8 @@ TEST_P(VulkanBytes, BitsDoNotDependOnChunksOrTheKernelOfPrompts) {
             run_model(g.path, g.ids, {.chunk = 32, .activations = ActivationFormat::q8, .device = dot}));
 }
 
-// The last bit of a norm may move a code by one, here as in the CPU's kernels: an effect of rounding, so it is held to a part of what rounding itself does to the model.
+// The last bit of a norm may move a code by one, here as in the CPU's kernels: an effect of rounding, so it is held to a part of what rounding itself does to
+// the model.
 TEST_P(VulkanBytes, AreNearerToTheReferenceWithTheSameRoundingThanRoundingIsToExactness) {
   KL_VULKAN_OR_SKIP(device);
   const Golden g = read_golden(GetParam());

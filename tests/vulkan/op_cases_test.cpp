@@ -1,5 +1,5 @@
-// Every case of tests/ops/cases.txt on the Vulkan device, held to the same bounds as the CPU's kernels: with all that the driver has, and at the lower tiers where a case
-// has other kernels there.
+// Every case of tests/ops/cases.txt on the Vulkan device, held to the same bounds as the CPU's kernels: with all that the driver has, and at the lower tiers
+// where a case has other kernels there.
 #include "ops/agreement.h"
 #include "vulkan/driver.h"
 
@@ -77,8 +77,8 @@ TEST_P(VulkanBits, TheKernelsForFewAndForManyRowsAgree) {
 INSTANTIATE_TEST_SUITE_P(Tiers, VulkanBits, testing::Values(vulkan::kPlain, vulkan::kBest),
                          [](const auto& each) { return each.param.name; });
 
-// The kernel for cooperative matrices, its matrices emulated: what a device with them computes if its matrices are what the specification says. Within the bounds of every
-// kernel, and to the bit what the dot product kernels compute, so that prompt and generated rows agree.
+// The kernel for cooperative matrices, its matrices emulated: what a device with them computes if its matrices are what the specification says. Within the
+// bounds of every kernel, and to the bit what the dot product kernels compute, so that prompt and generated rows agree.
 class EmulatedMatrix : public testing::TestWithParam<std::array<uint32_t, 3>> {};
 
 TEST_P(EmulatedMatrix, ComputesToTheBitWhatDotProductsCompute) {

@@ -6,8 +6,8 @@ namespace kl::vulkan {
 
 using Dispatches = std::vector<Dispatch>;
 
-// How the products of a linear are computed. The plan's activation format decides what may be: dot and matrix take inputs rounded to 8 bits as integers, and both give
-// the same bits; plain takes any inputs as float32.
+// How the products of a linear are computed. The plan's activation format decides what may be: dot and matrix take inputs rounded to 8 bits as integers, and
+// both give the same bits; plain takes any inputs as float32.
 enum class Product : uint8_t { plain, dot, matrix };
 constexpr const char* name(Product p) { return p == Product::plain ? "plain" : p == Product::dot ? "dot" : "matrix"; }
 

@@ -60,8 +60,8 @@ Status verdict_on(Device& device, const std::string& cache_dir) {
   return {};
 }
 
-// A device of a module that computes right: one that does not is opened again without its best tier; one that hung is not. Errors: the module's own; device_lost when no
-// tier computes right.
+// A device of a module that computes right: one that does not is opened again without its best tier; one that hung is not. Errors: the module's own;
+// device_lost when no tier computes right.
 Result<std::unique_ptr<Device>> open_module(const OtherBackend& other, const EngineOptions& options) {
   KL_ASSIGN(const BackendModule* module, backend_module(other.name));
   Status last;

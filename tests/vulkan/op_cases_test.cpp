@@ -1,5 +1,7 @@
 // Every case of tests/ops/cases.txt on the Vulkan device, held to the same bounds as the CPU's kernels: with all that the driver has, and at the lower tiers
 // where a case has other kernels there.
+#include <set>
+
 #include "ops/agreement.h"
 #include "vulkan/driver.h"
 
@@ -87,9 +89,11 @@ TEST_P(EmulatedMatrix, ComputesToTheBitWhatDotProductsCompute) {
   if (!vulkan::capabilities_here().has(vulkan::feature::dot)) GTEST_SKIP() << "the driver has no dot products";
   const bool first = GetParam() == std::array<uint32_t, 3>{8, 16, 32};
   uint32_t seen = 0;
+  std::set<std::string> taken;
   for (const OpCase& c : all_cases()) {
     if (!linear(c) || !rounds_to_bytes(c) || c.number("K", 0) > 600 || c.number("N", 0) > 600) continue;
-    if (!first && c.word("w", "") != "q4_1") continue;  // the shape decides where numbers lie, not which they are
+    // One shape takes each op and format once; for the others one format is enough: the shape decides where numbers lie, not which they are.
+    if (first ? !taken.insert(c.op + c.word("w", "")).second : c.word("w", "") != "q4_1") continue;
     const Built built = build(c);
     const auto a = run(*dot, built), b = run(*matrix, built);
     ASSERT_TRUE(a.ok() && b.ok()) << c.text() << b.status().message();
@@ -99,7 +103,7 @@ TEST_P(EmulatedMatrix, ComputesToTheBitWhatDotProductsCompute) {
     EXPECT_EQ(a->values, b->values) << c.text();
     if (first) expect_agreement(*matrix, c);
   }
-  EXPECT_GT(seen, first ? 50U : 5U);
+  EXPECT_GT(seen, first ? 12U : 5U);
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, EmulatedMatrix,

@@ -21,7 +21,11 @@ layout(push_constant) uniform Push {
   float scale, cap;  // cap 0: none
 };
 layout(std430, binding = 1) restrict readonly buffer Q { float q_row[]; };
-layout(std430, binding = 2) restrict readonly buffer Cache { uint cache[]; };
+layout(std430, binding = 2) readonly buffer Cache { uint cache[]; };
+#ifdef NARROW
+layout(std430, binding = 2) readonly buffer CacheHalves { uint16_t cache_half[]; };
+layout(std430, binding = 2) readonly buffer CacheBytes { int8_t cache_byte[]; };
+#endif
 layout(std430, binding = 3) restrict writeonly buffer Out { float y[]; };  // SPLIT: partial results [T][H][partials][2 + D]
 layout(std430, binding = 4) restrict readonly buffer Sinks { float sinks[]; };
 
@@ -29,31 +33,12 @@ layout(local_size_x = 64) in;
 shared float query[1024];
 shared float sum_v[1024];  // of the row so far
 shared float weight[kSpan];
-shared float tree[64];
 shared float query_sum[16];  // q4: sum of each K group of the query
 
-float most_of(float mine) {
-  tree[gl_LocalInvocationIndex] = mine;
-  barrier();
-  for (uint n = 32u; n > 0u; n /= 2u) {
-    if (gl_LocalInvocationIndex < n) tree[gl_LocalInvocationIndex] = max(tree[gl_LocalInvocationIndex], tree[gl_LocalInvocationIndex + n]);
-    barrier();
-  }
-  float r = tree[0];
-  barrier();
-  return r;
-}
-float total_of(float mine) {
-  tree[gl_LocalInvocationIndex] = mine;
-  barrier();
-  for (uint n = 32u; n > 0u; n /= 2u) {
-    if (gl_LocalInvocationIndex < n) tree[gl_LocalInvocationIndex] += tree[gl_LocalInvocationIndex + n];
-    barrier();
-  }
-  float r = tree[0];
-  barrier();
-  return r;
-}
+const uint kThreads = 64u;
+#include "include/reduce.glsl"
+DEFINE_REDUCTION(most_of, join_most)
+DEFINE_REDUCTION(total_of, join_sum)
 
 // query . K of one token; dimensions ascend.
 float key_product(uint base, uint token) {
@@ -61,8 +46,7 @@ float key_product(uint base, uint token) {
   if (KV == KV_F32) {
     for (uint d = 0u; d < head_size; ++d) s = fma(query[d], uintBitsToFloat(cache[base + kv.k + d * 32u + token]), s);
   } else if (KV == KV_F16) {
-    uint at = base + kv.k + token / 2u, shift = 16u * (token & 1u);
-    for (uint d = 0u; d < head_size; ++d) s = fma(query[d], half_to_float((cache[at + d * 16u] >> shift) & 0xffffu), s);
+    for (uint d = 0u; d < head_size; ++d) s = fma(query[d], KV_HALF(base + kv.k, d * 32u + token), s);
   } else if (KV == KV_Q8) {
     for (uint d = 0u; d < head_size; d += 32u) {
       float group = 0.0;
@@ -95,8 +79,7 @@ float value_of(uint base, uint token, uint d) {
   if (KV == KV_F16) return KV_HALF(base + kv.v, token * head_size + d);
   uint scales = base + kv.v_scales, g = d / kVGroup;
   if (KV == KV_Q8) {
-    int w = int(cache[base + kv.v + (token / 4u) * head_size + d]);
-    return KV_HALF(scales, g * 32u + token) * float(bitfieldExtract(w, int(8u * (token & 3u)), 8));
+    return KV_HALF(scales, g * 32u + token) * float(KV_BYTE(base + kv.v + (token / 4u) * head_size + d, token & 3u));
   }
   uint columns = head_size / 2u, groups = (head_size + kVGroup - 1u) / kVGroup, c = d < columns ? d : d - columns;
   uint w = cache[base + kv.v + (token / 4u) * columns + c] >> (8u * (token & 3u));
@@ -105,7 +88,7 @@ float value_of(uint base, uint token, uint d) {
 }
 
 void main() {
-  uint h = gl_WorkGroupID.x, t = gl_WorkGroupID.y, thread = gl_LocalInvocationIndex;
+  uint h = gl_WorkGroupID.x, t = gl_WorkGroupID.y, thread = THREAD;
   if (t >= step_word[STEP_ROWS]) return;
   uint slot = step_word[kv.row_slot_at + t], sequence = step_word[kv.row_sequence_at + t], kv_head = h / (heads / kv_heads);
   uint begin = window == 0u || slot + 1u < window ? 0u : slot + 1u - window;

@@ -1,8 +1,8 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
 // kv_write: each row's k and v into its page, in the cache's format.                                                                  k, v [T G*D]
-// A workgroup writes one head of one row, K (z = 0) or V. Numbers narrower than a word that share one with another token are put in by atomic and/or: rows write
-// different bits, so the result does not depend on who comes first.
+// A workgroup writes one head of one row, K (z = 0) or V. Numbers narrower than a word that share one with another token are stores of their own width
+// (NARROW), else put in by atomic and/or: rows write different bits, so the result does not depend on who comes first.
 #include "include/common.glsl"
 #include "include/kv_page.glsl"
 #include "include/rotate.glsl"
@@ -13,16 +13,27 @@ layout(push_constant) uniform Push {
 };
 layout(std430, binding = 1) restrict readonly buffer K { float k_row[]; };
 layout(std430, binding = 2) restrict readonly buffer V { float v_row[]; };
-layout(std430, binding = 3) restrict buffer Cache { uint cache[]; };
+layout(std430, binding = 3) buffer Cache { uint cache[]; };
+#ifdef NARROW
+layout(std430, binding = 3) writeonly buffer CacheHalves { uint16_t cache_half[]; };
+layout(std430, binding = 3) writeonly buffer CacheBytes { uint8_t cache_byte[]; };
+#endif
 
 layout(local_size_x = 64) in;
 shared float head[1024];
 
+// f16 number `index` of the words from `at` on; byte `index` of word `at`.
+#ifdef NARROW
+void put_half(uint at, uint index, uint bits) { cache_half[2u * at + index] = uint16_t(bits); }
+void put_byte(uint at, uint index, uint bits) { cache_byte[4u * at + index] = uint8_t(bits); }
+#else
 void put_bits(uint at, uint shift, uint mask, uint bits) {
   atomicAnd(cache[at], ~(mask << shift));
   atomicOr(cache[at], bits << shift);
 }
 void put_half(uint at, uint index, uint bits) { put_bits(at + (index >> 1), 16u * (index & 1u), 0xffffu, bits); }
+void put_byte(uint at, uint index, uint bits) { put_bits(at, 8u * index, 255u, bits); }
+#endif
 
 // round_half_even(v / step) within [low, high]; v counts as 0 where the step is 0; low for what is not a number.
 int code(float v, float inverse, int low, int high) {
@@ -67,8 +78,7 @@ void write_q8(uint base, uint token, bool is_k) {
     }
   } else {
     for (uint d = gl_LocalInvocationIndex; d < head_size; d += 64u)
-      put_bits(base + kv.v + (token / 4u) * head_size + d, 8u * (token & 3u), 255u,
-               uint(code(head[d], inverse_step[d / group], -127, 127)) & 255u);
+      put_byte(base + kv.v + (token / 4u) * head_size + d, token & 3u, uint(code(head[d], inverse_step[d / group], -127, 127)) & 255u);
   }
 }
 
@@ -107,8 +117,7 @@ void write_q4(uint base, uint token, bool is_k) {
   } else {
     uint columns = head_size / 2u;
     for (uint c = gl_LocalInvocationIndex; c < columns; c += 64u)
-      put_bits(base + kv.v + (token / 4u) * columns + c, 8u * (token & 3u), 255u,
-               q4_code(c, group, top) | q4_code(c + columns, group, top) << 4);
+      put_byte(base + kv.v + (token / 4u) * columns + c, token & 3u, q4_code(c, group, top) | q4_code(c + columns, group, top) << 4);
   }
 }
 

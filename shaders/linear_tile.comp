@@ -34,7 +34,7 @@ void main() {
       [[unroll]] for (uint i = 0u; i < 4u; ++i) {
         uint at = 8u * block + 4u * half_block + i;
         vec4 v = vec4(0);
-        if (t0 + loaded < rows && at < k4) v = x4[(t0 + loaded) * k4 + at];
+        if (t0 + loaded < rows && at < x_vectors) v = x4[(t0 + loaded) * x_vectors + at];
         put(16u * half_block + 4u * i, loaded, v, true);
       }
       [[unroll]] for (uint i = 0u; i < 2u; ++i) {

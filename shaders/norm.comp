@@ -26,23 +26,11 @@ layout(std430, binding = 5) restrict readonly buffer Residual { float residual[]
 
 const uint kThreads = 128u;
 layout(local_size_x = 128) in;
-shared float tree[kThreads];
-
-float total(float mine) {
-  uint thread = gl_LocalInvocationIndex;
-  tree[thread] = mine;
-  barrier();
-  for (uint half_size = kThreads / 2u; half_size > 0u; half_size /= 2u) {
-    if (thread < half_size) tree[thread] += tree[thread + half_size];
-    barrier();
-  }
-  float sum = tree[0];
-  barrier();
-  return sum;
-}
+#include "include/reduce.glsl"
+DEFINE_REDUCTION(total, join_sum)
 
 void main() {
-  uint row = gl_WorkGroupID.y, part = gl_WorkGroupID.x, thread = gl_LocalInvocationIndex;
+  uint row = gl_WorkGroupID.y, part = gl_WorkGroupID.x, thread = THREAD;
   if (row >= live_rows(rows_of, pool)) return;
   uint from_row = (flags & SELECTS) != 0u ? step_word[output_rows_at + row] : row;
   uint from = (from_row * parts + part) * width, to = (row * parts + part) * width;

@@ -10,13 +10,17 @@ constexpr std::chrono::milliseconds kCopyTimeout{20000};
 
 }  // namespace
 
-Result<std::shared_ptr<Context>> Context::open(std::shared_ptr<Instance> instance, uint32_t device) {
+Result<std::shared_ptr<Context>> Context::open(std::shared_ptr<Instance> instance, uint32_t device, uint32_t without,
+                                               const MatrixShape& emulated) {
   const size_t count = instance->devices().size();
   if (device >= count)
     return error(Code::not_found, "there %s %zu Vulkan device%s, numbered from 0: there is no number %u", count == 1 ? "is" : "are", count,
                  count == 1 ? "" : "s", device);
   auto context = std::make_shared<Context>();
   context->physical_ = &instance->devices()[device];
+  context->capabilities_ = context->physical_->capabilities;
+  context->capabilities_.drop(without);
+  if (emulated.m != 0) context->capabilities_.emulate(emulated);
   context->instance_ = std::move(instance);
   KL_TRY(context->start());
   return context;
@@ -29,13 +33,16 @@ Status Context::start() {
   queue.queueFamilyIndex = physical_->queue_family;
   queue.queueCount = 1;
   queue.pQueuePriorities = &priority;
-  const char* extensions[] = {VK_EXT_MEMORY_BUDGET_EXTENSION_NAME};
+  const FeatureChain features(capabilities_);
+  std::vector<const char*> extensions = features.extensions();
+  if (physical_->has_budget) extensions.push_back(VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
   VkDeviceCreateInfo info{};
   info.sType = VK_STRUCTURE_TYPE_DEVICE_CREATE_INFO;
   info.queueCreateInfoCount = 1;
   info.pQueueCreateInfos = &queue;
-  info.enabledExtensionCount = physical_->has_budget ? 1 : 0;
-  info.ppEnabledExtensionNames = extensions;
+  info.pNext = features.next();
+  info.enabledExtensionCount = static_cast<uint32_t>(extensions.size());
+  info.ppEnabledExtensionNames = extensions.data();
   KL_TRY(check(vkCreateDevice(physical_->handle, &info, nullptr, &device_), "vkCreateDevice"));
   volkLoadDeviceTable(&vk_, device_);
   vk_.vkGetDeviceQueue(device_, physical_->queue_family, 0, &queue_);

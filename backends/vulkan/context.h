@@ -14,7 +14,9 @@ inline constexpr uint64_t kBufferAlignment = 256;
 
 class Context {
  public:
-  static Result<std::shared_ptr<Context>> open(std::shared_ptr<Instance> instance, uint32_t device);
+  // without: bits of `feature` to leave unused; emulated: VulkanOptions::emulated_matrix.
+  static Result<std::shared_ptr<Context>> open(std::shared_ptr<Instance> instance, uint32_t device, uint32_t without = 0,
+                                               const MatrixShape& emulated = {});
   Context() = default;
   ~Context();
   Context(const Context&) = delete;
@@ -22,6 +24,7 @@ class Context {
 
   const Instance& instance() const { return *instance_; }
   const PhysicalDevice& physical() const { return *physical_; }
+  const Capabilities& capabilities() const { return capabilities_; }  // those in use
   VkDevice device() const { return device_; }
   const VolkDeviceTable& vk() const { return vk_; }
   const VkPhysicalDeviceLimits& limits() const { return physical_->properties.limits; }
@@ -54,6 +57,7 @@ class Context {
 
   std::shared_ptr<Instance> instance_;
   const PhysicalDevice* physical_ = nullptr;
+  Capabilities capabilities_;
   VkDevice device_ = VK_NULL_HANDLE;
   VolkDeviceTable vk_{};
   VkQueue queue_ = VK_NULL_HANDLE;

@@ -18,8 +18,8 @@ class VulkanDevice final : public Device {
         ropes_(context_),
         hide_(options.hide_memory),
         clock_(options.clock) {
-    info_ = context_->physical().describe().info;
-    info_.identity = cache_key(context_->physical());
+    info_ = context_->physical().describe(context_->capabilities()).info;
+    info_.identity = cache_key(context_->physical()) + " tier " + context_->capabilities().tier();
   }
 
   const DeviceInfo& info() const override { return info_; }
@@ -36,7 +36,7 @@ class VulkanDevice final : public Device {
   Status copy(const CopyRequest& request) override { return copier_.copy(request); }
 
   Answer support(const Program& program, const Op& op, const RunConfig& config) const override {
-    return choose_kernel(op, {program, config, context_->limits().maxStorageBufferRange});
+    return choose_kernel(op, {program, config, context_->limits().maxStorageBufferRange, context_->capabilities().features});
   }
 
   uint64_t packed_bytes(const WeightInfo& w, const std::string& layout) const override {
@@ -57,7 +57,11 @@ class VulkanDevice final : public Device {
   }
 
   uint64_t kv_page_bytes(const KvGroupInfo& g, KvFormat format) const override { return page_bytes({format, g.head_size, g.heads}); }
-  ActivationFormat preferred_activations() const override { return ActivationFormat::f32; }
+  // 8 bits where the hardware has a product for them, as on the CPU; elsewhere rounding would cost accuracy and win nothing.
+  ActivationFormat preferred_activations() const override {
+    const Capabilities& c = context_->capabilities();
+    return c.has(feature::dot) && c.dot_accelerated ? ActivationFormat::q8 : ActivationFormat::f32;
+  }
   KvFormat preferred_kv() const override { return KvFormat::f16; }
 
   Result<std::unique_ptr<Recording>> record(const Plan& plan, const Bindings& bindings) override {
@@ -110,9 +114,25 @@ class VulkanDevice final : public Device {
 
 }  // namespace
 
+namespace {
+
+// The features that options tell us to leave unused.
+Result<uint32_t> left_out(const Instance& instance, const VulkanOptions& options) {
+  uint32_t without = options.without;
+  if (options.tiers_left_out == 0 || options.device >= instance.devices().size()) return without;
+  const std::vector<uint32_t> tiers = instance.devices()[options.device].capabilities.tiers();
+  if (options.tiers_left_out > tiers.size())
+    return error(Code::not_found, "%s has no tier below %zu", instance.devices()[options.device].properties.deviceName, tiers.size() + 1);
+  for (uint32_t i = 0; i < options.tiers_left_out; ++i) without |= tiers[i];
+  return without;
+}
+
+}  // namespace
+
 Result<std::unique_ptr<Device>> open_vulkan(const VulkanOptions& options) {
   KL_ASSIGN(std::shared_ptr<Instance> instance, Instance::get());
-  KL_ASSIGN(std::shared_ptr<Context> context, Context::open(std::move(instance), options.device));
+  KL_ASSIGN(const uint32_t without, left_out(*instance, options));
+  KL_ASSIGN(std::shared_ptr<Context> context, Context::open(std::move(instance), options.device, without, options.emulated_matrix));
   KL_ASSIGN(Copier copier, Copier::create(context));
   KL_ASSIGN(std::unique_ptr<Pipelines> pipelines, Pipelines::create(context, options.cache_dir));
   return std::unique_ptr<Device>(new VulkanDevice(std::move(context), std::move(copier), std::move(pipelines), options));
@@ -121,7 +141,7 @@ Result<std::unique_ptr<Device>> open_vulkan(const VulkanOptions& options) {
 Result<std::vector<BackendDevice>> list_vulkan() {
   KL_ASSIGN(const std::shared_ptr<Instance> instance, Instance::get());
   std::vector<BackendDevice> devices;
-  for (const PhysicalDevice& device : instance->devices()) devices.push_back(device.describe());
+  for (const PhysicalDevice& device : instance->devices()) devices.push_back(device.describe(device.capabilities));
   return devices;
 }
 
@@ -130,7 +150,8 @@ Result<std::vector<BackendDevice>> list_vulkan() {
 extern "C" [[gnu::visibility("default")]] const kl::BackendModule* kl_backend_module_vulkan() {
   static constexpr kl::BackendModule kModule = {
       kl::kBackendStamp, kl::vulkan::list_vulkan, [](const kl::BackendOptions& options) {
-        return kl::vulkan::open_vulkan({.device = options.device, .cache_dir = options.cache_dir});
+        return kl::vulkan::open_vulkan(
+            {.device = options.device, .cache_dir = options.cache_dir, .tiers_left_out = options.tiers_left_out});
       }};
   return &kModule;
 }

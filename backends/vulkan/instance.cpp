@@ -24,17 +24,15 @@ const char* type_name(VkPhysicalDeviceType type) {
   }
 }
 
-bool has_extension(const std::vector<VkExtensionProperties>& all, const char* name) {
-  return std::any_of(all.begin(), all.end(), [&](const VkExtensionProperties& e) { return std::strcmp(e.extensionName, name) == 0; });
-}
-
 }  // namespace
 
-BackendDevice PhysicalDevice::describe() const {
+BackendDevice PhysicalDevice::describe(const Capabilities& used) const {
   BackendDevice d;
   d.info.backend = "vulkan";
   d.info.name = properties.deviceName;
-  d.info.tier = format("fp32, %s, %s", type_name(properties.deviceType), driver.c_str());
+  d.info.tier = format("%s, %s", used.tier().c_str(), type_name(properties.deviceType));
+  d.info.driver = driver;
+  d.info.capabilities = capabilities.text();
   for (uint32_t heap = 0; heap < memory.memoryHeapCount; ++heap) {
     if ((memory.memoryHeaps[heap].flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT) != 0)
       d.info.memory_bytes = std::max<uint64_t>(d.info.memory_bytes, memory.memoryHeaps[heap].size);
@@ -105,6 +103,7 @@ Status Instance::look(VkPhysicalDevice handle) {
   std::vector<VkExtensionProperties> extensions(count);
   vkEnumerateDeviceExtensionProperties(handle, nullptr, &count, extensions.data());
   d.has_budget = has_extension(extensions, VK_EXT_MEMORY_BUDGET_EXTENSION_NAME);
+  d.capabilities = read_capabilities(instance_, handle, d.properties, extensions);
 
   VkPhysicalDeviceDriverProperties driver{};
   driver.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES;

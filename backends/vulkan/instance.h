@@ -6,7 +6,7 @@
 
 #include "backend/module.h"
 #include "core/status.h"
-#include "vulkan/vk.h"
+#include "vulkan/capabilities.h"
 
 namespace kl::vulkan {
 
@@ -20,8 +20,10 @@ struct PhysicalDevice {
   bool has_budget = false;      // VK_EXT_memory_budget
   bool unified = false;         // device memory is the host's
   std::string driver;           // its name and version, for people
+  Capabilities capabilities;
 
-  BackendDevice describe() const;
+  // As used with these of its capabilities.
+  BackendDevice describe(const Capabilities& used) const;
 };
 
 class Instance {

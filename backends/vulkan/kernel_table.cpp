@@ -10,11 +10,14 @@
 namespace kl::vulkan {
 
 std::span<const VulkanKernel> kernels() {
-  static const VulkanKernel kTable[] = {
-      kNormQkvRope, kNormGateUp,     kSelectNormHead, kNormLinear, kLinearResidual, kNormAdd, kLinear,
-      kAttention,   kDenseAttention, kGatherRows,     kNorm,       kRope,           kKvWrite, kActivate,
-      kAdd,         kSelectRows,     kSample,         kPool,       kPatchify,
-  };
+  static const std::vector<VulkanKernel> kTable = [] {
+    std::vector<VulkanKernel> table;
+    for (const Products* op : {&kNormQkvRope, &kNormGateUp, &kSelectNormHead, &kNormLinear, &kLinearResidual, &kLinear})
+      table.insert(table.end(), op->begin(), op->end());
+    table.insert(table.end(), {kNormAdd, kAttention, kDenseAttention, kGatherRows, kNorm, kRope, kKvWrite, kActivate, kAdd, kSelectRows,
+                               kSample, kPool, kPatchify});
+    return table;
+  }();
   return kTable;
 }
 

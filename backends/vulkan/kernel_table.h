@@ -32,6 +32,7 @@ struct SupportContext {
   const Program& program;
   const RunConfig& config;
   uint64_t max_range = 0;  // bytes of one binding
+  uint32_t features = 0;   // of the device, as it is used: bits of `feature`
 
   const WeightInfo& info(WeightId w) const { return program.info(w); }
   uint64_t max_rows(Value v) const;  // of this bucket

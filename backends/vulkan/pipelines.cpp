@@ -66,17 +66,26 @@ Pipelines::~Pipelines() {
 Result<VkPipeline> Pipelines::get(const Variant& variant) {
   if (const auto at = pipelines_.find(variant); at != pipelines_.end()) return at->second;
   const VolkDeviceTable& vk = context_->vk();
-  const std::span<const uint32_t> words = code(variant.shader);
-  if (words.empty()) return error(Code::internal, "this build lacks the shader %s", info(variant.shader).name);
+  const Capabilities& can = context_->capabilities();
+  const Module* code = module_for(variant.shader, can.features);
+  if (code == nullptr) return error(Code::internal, "no variant of the shader %s runs here", info(variant.shader).name);
+  const bool matrix = (code->needs & (feature::matrix | feature::emulation)) != 0;
+  const bool subgroups = (code->needs & (feature::matrix | feature::subgroup)) != 0;
+  const uint32_t threads = kMatrixSubgroups * ((code->needs & feature::emulation) != 0 ? 1 : can.subgroup);
   const auto begin = std::chrono::steady_clock::now();
   VkShaderModuleCreateInfo module_info{};
   module_info.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO;
-  module_info.codeSize = words.size_bytes();
-  module_info.pCode = words.data();
+  module_info.codeSize = code->code().size_bytes();
+  module_info.pCode = code->words;
   VkShaderModule module = VK_NULL_HANDLE;
   KL_TRY(context_->check(vk.vkCreateShaderModule(context_->device(), &module_info, nullptr, &module), "vkCreateShaderModule"));
-  const VkSpecializationMapEntry entries[2] = {{0, 0, 4}, {1, 4, 4}};
-  const VkSpecializationInfo constants{2, entries, sizeof variant.constant, variant.constant};
+  // The last four are the device's own; a shader that lacks one does not mind.
+  const uint32_t values[] = {variant.constant[0], variant.constant[1], threads, can.matrix.m, can.matrix.n, can.matrix.k};
+  constexpr VkSpecializationMapEntry kEntries[] = {{0, 0, 4}, {1, 4, 4}, {2, 8, 4}, {3, 12, 4}, {4, 16, 4}, {5, 20, 4}};
+  const VkSpecializationInfo constants{matrix ? 6u : 2u, kEntries, sizeof values, values};
+  VkPipelineShaderStageRequiredSubgroupSizeCreateInfo size{};
+  size.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_REQUIRED_SUBGROUP_SIZE_CREATE_INFO;
+  size.requiredSubgroupSize = can.subgroup;
   VkComputePipelineCreateInfo pipeline_info{};
   pipeline_info.sType = VK_STRUCTURE_TYPE_COMPUTE_PIPELINE_CREATE_INFO;
   pipeline_info.stage.sType = VK_STRUCTURE_TYPE_PIPELINE_SHADER_STAGE_CREATE_INFO;
@@ -84,6 +93,8 @@ Result<VkPipeline> Pipelines::get(const Variant& variant) {
   pipeline_info.stage.module = module;
   pipeline_info.stage.pName = "main";
   pipeline_info.stage.pSpecializationInfo = &constants;
+  if (subgroups) pipeline_info.stage.flags = VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT;
+  if (subgroups && can.subgroup_control) pipeline_info.stage.pNext = &size;
   pipeline_info.layout = layout(variant.shader);
   VkPipeline pipeline = VK_NULL_HANDLE;
   const VkResult result = vk.vkCreateComputePipelines(context_->device(), cache_, 1, &pipeline_info, nullptr, &pipeline);

@@ -5,26 +5,23 @@
 
 namespace kl::vulkan {
 
-// Made by CMake from shaders/spirv (embed.cmake).
-struct EmbeddedShader {
-  const char* name;
-  const uint32_t* words;
-  size_t count;
-};
-extern const EmbeddedShader kEmbeddedShaders[];
-extern const size_t kEmbeddedShaderCount;
+// Made by CMake from the manifest (embed.cmake).
+extern const Module kModules[];
+extern const size_t kModuleCount;
 
-std::span<const uint32_t> code(Shader s) {
-  for (size_t i = 0; i < kEmbeddedShaderCount; ++i) {
-    if (std::strcmp(kEmbeddedShaders[i].name, info(s).name) == 0) return {kEmbeddedShaders[i].words, kEmbeddedShaders[i].count};
+std::span<const Module> modules() { return {kModules, kModuleCount}; }
+
+const Module* module_for(Shader s, uint32_t features) {
+  for (const Module& m : modules()) {
+    if (std::strcmp(m.shader, info(s).name) == 0 && (m.needs & ~features) == 0) return &m;
   }
-  return {};
+  return nullptr;
 }
 
 const Hash128& shader_set_hash() {
   static const Hash128 kHash = [] {
     std::string all;
-    for (size_t i = 0; i < kShaderCount; ++i) all += hash128(std::as_bytes(code(static_cast<Shader>(i)))).hex();
+    for (const Module& m : modules()) all += std::string(m.name) + hash128(std::as_bytes(m.code())).hex();
     return hash128(std::as_bytes(std::span(all)));
   }();
   return kHash;

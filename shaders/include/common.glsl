@@ -1,5 +1,22 @@
-// What every shader shares: extensions, the step's parameters, 16-bit floats on devices that store 32-bit words only.
+// What every shader shares: extensions, the step's parameters, 16-bit floats by integer arithmetic (exact, whatever a driver does to small numbers).
 #extension GL_EXT_control_flow_attributes : require
+#ifdef SUBGROUP
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_shuffle : require
+#endif
+#ifdef NARROW
+#extension GL_EXT_shader_16bit_storage : require
+#extension GL_EXT_shader_8bit_storage : require
+#endif
+#ifdef DOT
+#extension GL_EXT_spirv_intrinsics : require
+#endif
+#ifdef MATRIX
+#extension GL_KHR_cooperative_matrix : require
+#extension GL_KHR_memory_scope_semantics : require
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_EXT_shader_explicit_arithmetic_types_int8 : require
+#endif
 
 // StepParams (sdk/src/backend/step_params.h) as words: the header is fixed, the places of all other fields follow from the model's limits and come as
 // push constants.

@@ -42,9 +42,8 @@ vec4 table_values(uint c, uvec4 bytes) {
 const uvec4 kIq4Nl = uvec4(0xbfad9881u, 0xf6eaddcfu, 0x26190d01u, 0x71594535u);
 const uvec4 kMxfp4 = uvec4(0x03020100u, 0x0c080604u, 0xfdfeff00u, 0xf4f8fafcu);
 
-// The macro makes one function per matrix that a shader is bound to (a buffer cannot be an argument). row: the row's first uvec4; weights
-// 32 block + 8 part .. + 7 come out as two vectors.
-#define DEFINE_READ8(NAME, WEIGHTS)                                                                                                       \
+// The macros make functions per matrix that a shader is bound to (a buffer cannot be an argument). row: the row's first uvec4.
+#define DEFINE_SCALES(NAME, WEIGHTS)                                                                                                      \
   uint NAME##_word(uint row, uint at) { return WEIGHTS[row + (at >> 2)][at & 3u]; }                                                       \
   float NAME##_half(uint row, uint at, uint index) {                                                                                      \
     return half_to_float((NAME##_word(row, at + (index >> 1)) >> (16u * (index & 1u))) & 0xffffu);                                        \
@@ -55,7 +54,11 @@ const uvec4 kMxfp4 = uvec4(0x03020100u, 0x0c080604u, 0xfdfeff00u, 0xf4f8fafcu);
     uint scale = j < 4u ? byte_of(a, i) & 63u : (byte_of(c, i) & 15u) | ((byte_of(a, i) >> 6) << 4);                                      \
     uint least = j < 4u ? byte_of(b, i) & 63u : (byte_of(c, i) >> 4) | ((byte_of(b, i) >> 6) << 4);                                       \
     return vec2(half_to_float(d & 0xffffu) * float(scale), half_to_float(d >> 16) * float(least));                                        \
-  }                                                                                                                                       \
+  }
+
+// Weights 32 block + 8 part .. + 7 come out as two vectors.
+#define DEFINE_READ8(NAME, WEIGHTS)                                                                                                       \
+  DEFINE_SCALES(NAME, WEIGHTS)                                                                                                            \
   void NAME(uint row, uint block, uint part, out vec4 a, out vec4 b) {                                                                    \
     if (FORMAT == FORMAT_F32) {                                                                                                           \
       a = uintBitsToFloat(WEIGHTS[row + 8u * block + 2u * part]);                                                                         \

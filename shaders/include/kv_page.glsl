@@ -21,5 +21,11 @@ const uint kVGroup = 32u;
 #define KV_HEAD(position, sequence, head) \
   (step_word[kv.table_at + (sequence) * kv.table_stride + (position) / 32u] * kv.page_words + (head) * kv.head_words)
 
-// f16 number `index` of the words from `at` on.
+// f16 number `index` of the words from `at` on; signed byte `index` of word `at`. With NARROW they are loads of their own width.
+#ifdef NARROW
+#define KV_HALF(at, index) half_to_float(uint(cache_half[2u * (at) + (index)]))
+#define KV_BYTE(at, index) int(cache_byte[4u * (at) + (index)])
+#else
 #define KV_HALF(at, index) half_to_float((cache[(at) + ((index) >> 1)] >> (16u * ((index) & 1u))) & 0xffffu)
+#define KV_BYTE(at, index) bitfieldExtract(int(cache[at]), int(8u * (index)), 8)
+#endif

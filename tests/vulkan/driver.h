@@ -1,30 +1,41 @@
-// The device under test: the first that the loader offers (VK_DRIVER_FILES chooses a driver), opened once for the whole run.
+// The device under test: the first that the loader offers (VK_DRIVER_FILES chooses a driver), opened once per set-up for the whole run.
 #pragma once
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
 #include <memory>
 
 #include "vulkan/device.h"
+#include "vulkan/instance.h"
 
 namespace kl::vulkan {
 
+struct Setting {
+  uint32_t without = 0;                              // features to leave unused
+  bool hide_memory = false;                          // as if the host could not address its memory, as on a discrete GPU
+  std::array<uint32_t, 3> emulated_matrix = {};      // VulkanOptions::emulated_matrix
+  auto operator<=>(const Setting&) const = default;  // NOLINT(modernize-use-nullptr): takes the comparison's 0 for a pointer
+};
+
 // Closed before the process ends its drivers.
-class DeviceUnderTest final : public testing::Environment {
+class DevicesUnderTest final : public testing::Environment {
  public:
-  explicit DeviceUnderTest(bool hide_memory) : hide_memory_(hide_memory) {}
-  void TearDown() override { device_.reset(); }
+  void TearDown() override { devices_.clear(); }
 
   // Null without a driver.
-  Device* get() {
-    if (tried_) return device_.get();
-    tried_ = true;
-    auto opened = open_vulkan({.device = 0, .cache_dir = {}, .hide_memory = hide_memory_});
-    if (opened.ok()) {
-      device_ = std::move(*opened);
-      return device_.get();
-    }
+  Device* get(const Setting& setting) {
+    const auto at = devices_.find(setting);
+    if (at != devices_.end()) return at->second.get();
+    VulkanOptions options;
+    options.hide_memory = setting.hide_memory;
+    options.without = setting.without;
+    options.emulated_matrix = {setting.emulated_matrix[0], setting.emulated_matrix[1], setting.emulated_matrix[2]};
+    auto opened = open_vulkan(options);
+    if (opened.ok()) return (devices_[setting] = std::move(*opened)).get();
+    devices_[setting] = nullptr;
     EXPECT_EQ(opened.status().code(), Code::not_found) << opened.status().message();
     EXPECT_EQ(std::getenv("KL_TEST_NEEDS_VULKAN"), nullptr) << "a stage that brings a driver wants it used";
     std::printf("no Vulkan device: %s\n", opened.status().message().c_str());
@@ -32,19 +43,32 @@ class DeviceUnderTest final : public testing::Environment {
   }
 
  private:
-  bool hide_memory_, tried_ = false;
-  std::unique_ptr<Device> device_;
+  std::map<Setting, std::unique_ptr<Device>> devices_;
 };
 
-// hide_memory: a second one whose memory the host cannot address, as on a discrete GPU.
-inline Device* device_under_test(bool hide_memory = false) {
-  static auto* const plain = static_cast<DeviceUnderTest*>(testing::AddGlobalTestEnvironment(new DeviceUnderTest(false)));
-  static auto* const hidden = static_cast<DeviceUnderTest*>(testing::AddGlobalTestEnvironment(new DeviceUnderTest(true)));
-  return (hide_memory ? hidden : plain)->get();
+inline Device* device_under_test(const Setting& setting = {}) {
+  static auto* const devices = static_cast<DevicesUnderTest*>(testing::AddGlobalTestEnvironment(new DevicesUnderTest));
+  return devices->get(setting);
 }
 
-#define KL_VULKAN_OR_SKIP(name, ...)                                   \
-  kl::Device* const name = kl::vulkan::device_under_test(__VA_ARGS__); \
+// What the driver of the device under test offers; nothing without one.
+inline Capabilities capabilities_here() {
+  const auto instance = Instance::get();
+  return instance.ok() ? (*instance)->devices()[0].capabilities : Capabilities{};
+}
+
+// The tiers at which tests run.
+struct Tier {
+  const char* name;
+  uint32_t without;
+  uint32_t needs;  // a driver that lacks one of these has no such tier
+};
+inline constexpr Tier kPlain = {"plain", feature::all, 0};
+inline constexpr Tier kSubgroup = {"subgroup", feature::all & ~feature::subgroup, feature::subgroup};
+inline constexpr Tier kBest = {"best", 0, 0};  // all that the driver has
+
+#define KL_VULKAN_OR_SKIP(name, ...)                                                        \
+  kl::Device* const name = kl::vulkan::device_under_test(kl::vulkan::Setting{__VA_ARGS__}); \
   if (name == nullptr) GTEST_SKIP() << "no Vulkan driver on this machine"
 
 }  // namespace kl::vulkan

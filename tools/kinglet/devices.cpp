@@ -12,7 +12,7 @@ Json as_json(const kl_device_info& info) {
   return {{"backend", info.backend_name},         {"device", info.device},   {"available", info.available != 0},
           {"chosen", info.chosen != 0},           {"name", info.name},       {"driver", info.driver},
           {"memory_bytes", info.memory_bytes},    {"threads", info.threads}, {"tier", info.tier},
-          {"self_test", verdict(info.self_test)}, {"why", info.why}};
+          {"self_test", verdict(info.self_test)}, {"why", info.why},         {"capabilities", info.capabilities}};
 }
 
 std::string as_text(const kl_device_info& info) {
@@ -25,6 +25,7 @@ std::string as_text(const kl_device_info& info) {
   if (info.available != 0) line += text(", self-test %s", verdict(info.self_test));
   line += '\n';
   if (info.why[0] != '\0') line += text("                %s\n", info.why);
+  if (info.capabilities[0] != '\0') line += text("                %s\n", info.capabilities);
   return line;
 }
 

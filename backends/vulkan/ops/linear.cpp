@@ -1,4 +1,5 @@
 // linear and the fused ops around one: y = (residual +) norm?(x) w' (+ bias), act(norm(x) gate') * (norm(x) up'), norm(select(x)) head'.
+// A row of the table for each way to multiply (stages.h).
 // Stages: norm into scratch, where there is one; rounding to the plan's activation format, where it is not f32; the product.
 #include "vulkan/ops/ops.h"
 #include "vulkan/ops/stages.h"
@@ -35,8 +36,10 @@ struct ToOperands {
 
 Operands operands(const Op& op) { return std::visit(ToOperands{}, op); }
 
+template <Product kProduct>
 Answer support(const Op& op, const SupportContext& c) {
   const Operands o = operands(op);
+  if (const std::string reason = product_refusal(c, kProduct, o.w, c.max_rows(o.out)); !reason.empty()) return Refusal{reason};
   if (const std::string reason = matrix_refusal(c, o.w); !reason.empty()) return Refusal{reason};
   if (o.up.valid() && c.info(o.up).format != c.info(o.w).format)
     return refuse("gate is %s and up is %s", name(c.info(o.w).format), name(c.info(o.up).format));
@@ -59,10 +62,12 @@ Answer support(const Op& op, const SupportContext& c) {
   return s;
 }
 
+template <Product kProduct>
 Status bind(const Op& op, const BindContext& c, Dispatches& out) {
   const Operands o = operands(op);
   const uint32_t k = c.info(o.w).k;
   LinearStage l;
+  l.product = kProduct;
   l.rows = c.rows(o.out);
   l.x = c.value(o.x);
   const uint64_t bytes = rows_bytes(l.rows.most, k);
@@ -83,7 +88,7 @@ Status bind(const Op& op, const BindContext& c, Dispatches& out) {
     used += bytes;
   }
   if (c.planned.support.activations != ActivationFormat::f32) {
-    add_round(c, stage++, l.x, buffer(used), l.rows, k, out);
+    add_round(c, stage++, kProduct, l.x, buffer(used), l.rows, k, out);
     l.x = buffer(used);
   }
   l.out = c.value(o.out);
@@ -96,12 +101,18 @@ Status bind(const Op& op, const BindContext& c, Dispatches& out) {
   return add_linear(c, stage, l, out);
 }
 
+constexpr Products rows_of(const char* op, const char* matrix, const char* dot) {
+  return {VulkanKernel{matrix, op, support<Product::matrix>, bind<Product::matrix>},
+          VulkanKernel{dot, op, support<Product::dot>, bind<Product::dot>},
+          VulkanKernel{op, op, support<Product::plain>, bind<Product::plain>}};
+}
+
 }  // namespace
 
-const VulkanKernel kLinear = {"linear", "linear", support, bind};
-const VulkanKernel kNormLinear = {"norm_linear", "norm_linear", support, bind};
-const VulkanKernel kLinearResidual = {"linear_residual", "linear_residual", support, bind};
-const VulkanKernel kNormGateUp = {"norm_gate_up", "norm_gate_up", support, bind};
-const VulkanKernel kSelectNormHead = {"select_norm_head", "select_norm_head", support, bind};
+constinit const Products kLinear = rows_of("linear", "linear.matrix", "linear.dot");
+constinit const Products kNormLinear = rows_of("norm_linear", "norm_linear.matrix", "norm_linear.dot");
+constinit const Products kLinearResidual = rows_of("linear_residual", "linear_residual.matrix", "linear_residual.dot");
+constinit const Products kNormGateUp = rows_of("norm_gate_up", "norm_gate_up.matrix", "norm_gate_up.dot");
+constinit const Products kSelectNormHead = rows_of("select_norm_head", "select_norm_head.matrix", "select_norm_head.dot");
 
 }  // namespace kl::vulkan

@@ -29,9 +29,11 @@ Scratch layout(uint64_t rows, uint64_t width, uint64_t q_width, uint64_t kv_widt
   return s;
 }
 
+template <Product kProduct>
 Answer support(const Op& op, const SupportContext& c) {
   const auto& o = std::get<NormQkvRope>(op);
   for (const WeightId w : {o.wq, o.wk, o.wv}) {
+    if (const std::string reason = product_refusal(c, kProduct, w, c.config.rows); !reason.empty()) return Refusal{reason};
     if (const std::string reason = matrix_refusal(c, w); !reason.empty()) return Refusal{reason};
     if (activations_for(c, w) != activations_for(c, o.wq))
       return refuse("q is %s and another of k, v is %s: their inputs are rounded differently", name(c.info(o.wq).format),
@@ -61,6 +63,7 @@ struct Track {
   void moved() { std::swap(now, next); }
 };
 
+template <Product kProduct>
 Status bind(const Op& op, const BindContext& c, Dispatches& out) {
   const auto& o = std::get<NormQkvRope>(op);
   const uint32_t k = c.info(o.wq).k, q_width = o.heads * o.head_size, kv_width = o.kv_heads * o.head_size;
@@ -80,7 +83,7 @@ Status bind(const Op& op, const BindContext& c, Dispatches& out) {
   BufferRange x = n.out;
   if (c.planned.support.activations != ActivationFormat::f32) {
     x = range(s.rounded, k);
-    add_round(c, stage++, n.out, x, rows, k, out);
+    add_round(c, stage++, kProduct, n.out, x, rows, k, out);
   }
 
   // The last step that q passes writes the op's result.
@@ -91,6 +94,7 @@ Status bind(const Op& op, const BindContext& c, Dispatches& out) {
   if (!o.rope.enabled && !o.q_gain.valid()) q.now = result;
   const auto linear = [&](WeightId w, WeightId bias, const BufferRange& to) {
     LinearStage l;
+    l.product = kProduct;
     l.x = x;
     l.out = to;
     l.rows = rows;
@@ -130,6 +134,9 @@ Status bind(const Op& op, const BindContext& c, Dispatches& out) {
 
 }  // namespace
 
-const VulkanKernel kNormQkvRope = {"norm_qkv_rope", "norm_qkv_rope", support, bind};
+constinit const Products kNormQkvRope = {
+    VulkanKernel{"norm_qkv_rope.matrix", "norm_qkv_rope", support<Product::matrix>, bind<Product::matrix>},
+    VulkanKernel{"norm_qkv_rope.dot", "norm_qkv_rope", support<Product::dot>, bind<Product::dot>},
+    VulkanKernel{"norm_qkv_rope", "norm_qkv_rope", support<Product::plain>, bind<Product::plain>}};
 
 }  // namespace kl::vulkan

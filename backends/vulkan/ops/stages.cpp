@@ -16,6 +16,18 @@ constexpr uint32_t kMaxGrid = 65535;    // every device has as many
 bool quantized(Format f) { return f != Format::f32 && f != Format::f16 && f != Format::bf16; }
 uint32_t groups_of(uint32_t items) { return static_cast<uint32_t>(ceil_div(items, kThreads)); }
 
+// Vectors of 16 bytes of a row of x: floats, or what round.comp makes of them: per block of 32 eight words of codes and two of scales.
+uint32_t input_vectors(Product product, uint32_t k) {
+  return product == Product::plain ? k / 4 : static_cast<uint32_t>(ceil_div(uint64_t{k} / 32 * 10, 4));
+}
+
+// Which shader takes a bucket of `rows` rows, and how many rows and outputs a workgroup of it computes.
+struct LinearShader {
+  Shader shader;
+  uint32_t rows, outputs;
+};
+LinearShader linear_shader(Product product, uint32_t rows, uint32_t blocks, uint32_t n);
+
 // Outputs of a linear_row workgroup: the number that leaves fewest of its threads without work in the last round. It changes no bits.
 uint32_t group_outputs(uint32_t blocks, uint32_t n) {
   uint32_t best = 4;
@@ -31,7 +43,27 @@ uint32_t group_outputs(uint32_t blocks, uint32_t n) {
   return best;
 }
 
+LinearShader linear_shader(Product product, uint32_t rows, uint32_t blocks, uint32_t n) {
+  if (product == Product::matrix) return {Shader::linear_matrix, 32, 64};
+  const bool dot = product == Product::dot;
+  if (rows <= kRowKernelRows) return {dot ? Shader::linear_row_dot : Shader::linear_row, 1, group_outputs(blocks, n)};
+  return {dot ? Shader::linear_tile_dot : Shader::linear_tile, kTile, kTile};
+}
+
 }  // namespace
+
+std::string product_refusal(const SupportContext& c, Product product, WeightId w, uint64_t rows) {
+  if (product == Product::plain) return {};
+  if ((c.features & feature::dot) == 0) return "the device has no integer dot products";
+  if (product == Product::matrix && (c.features & (feature::matrix | feature::emulation)) == 0)
+    return "the device has no int8 matrices of a size that fits";
+  if (!quantized(c.info(w).format)) return format("%s weights are not integers", kl::name(c.info(w).format));
+  if (c.config.activations != ActivationFormat::q8) return "inputs are not rounded to 8 bits";
+  if (product == Product::dot) return {};
+  if (c.info(w).format == Format::q6_k) return "q6_k has a scale for 16 weights";
+  if (rows <= kRowKernelRows) return format("%u rows at most: read once, row by row", static_cast<uint32_t>(rows));
+  return {};
+}
 
 void use_matrix(const SupportContext& c, Support& s, WeightId w) { s.weights.push_back({w, layout_name(c.info(w).format)}); }
 void use_vector(Support& s, WeightId w) {
@@ -78,12 +110,14 @@ Status add_norm(const BindContext& c, uint32_t stage, const NormStage& n, Dispat
   return {};
 }
 
-void add_round(const BindContext& c, uint32_t stage, const BufferRange& x, const BufferRange& y, const RowClass& rows, uint32_t k,
-               Dispatches& out) {
+void add_round(const BindContext& c, uint32_t stage, Product product, const BufferRange& x, const BufferRange& y, const RowClass& rows,
+               uint32_t k, Dispatches& out) {
+  constexpr uint32_t kToFloat = 0, kToHalf = 1, kToDot = 2;  // round.comp
+  const uint32_t to = product != Product::plain ? kToDot : c.planned.support.activations == ActivationFormat::f16 ? kToHalf : kToFloat;
   Dispatch d;
   d.variant = {Shader::round};
   d.buffers = {x, y};
-  d.push = {rows.rows_of, rows.pool, k, c.planned.support.activations == ActivationFormat::f16 ? 1u : 0u};
+  d.push = {rows.rows_of, rows.pool, k, to, 4 * input_vectors(product, k)};
   d.grid[0] = groups_of(static_cast<uint32_t>(ceil_div(k, 32)));
   d.grid[1] = rows.most;
   d.stage = stage;
@@ -97,13 +131,14 @@ Status add_linear(const BindContext& c, uint32_t stage, const LinearStage& l, Di
   KL_ASSIGN(const BufferRange matrix, c.weight(l.w));
   KL_ASSIGN(const BufferRange up, c.weight(l.up));
   KL_ASSIGN(const BufferRange bias, c.weight(l.bias));
-  const bool rows = l.rows.most <= kRowKernelRows, pair = l.up.valid();
+  const bool pair = l.up.valid();
   // A matrix larger than a binding goes in parts of whole workgroups.
   const auto part = static_cast<uint32_t>(std::min<uint64_t>(w.n, c.max_range / row_bytes / 64 * 64));
   for (uint32_t first = 0; first < w.n; first += part) {
-    const uint32_t count = std::min(part, w.n - first), outputs = rows ? group_outputs(layout.blocks, count) : kTile;
+    const uint32_t count = std::min(part, w.n - first);
+    const LinearShader by = linear_shader(l.product, l.rows.most, layout.blocks, count);
     Dispatch d;
-    d.variant = {rows ? Shader::linear_row : Shader::linear_tile, {static_cast<uint32_t>(w.format), pair ? 1u : 0u}};
+    d.variant = {by.shader, {static_cast<uint32_t>(w.format), pair ? 1u : 0u}};
     const auto cut = [&](const BufferRange& whole) {
       return BufferRange{whole.buffer, whole.offset + first * row_bytes, count * row_bytes};
     };
@@ -112,17 +147,17 @@ Status add_linear(const BindContext& c, uint32_t stage, const LinearStage& l, Di
               layout.scale_at,
               l.rows.rows_of,
               l.rows.pool,
-              w.k / 4,
+              input_vectors(l.product, w.k),
               layout.blocks,
               layout.row_words / 4,
               first,
               count,
               w.n,
-              outputs,
+              by.outputs,
               (l.bias.valid() ? 1u : 0u) | (l.has_residual ? 2u : 0u),
               static_cast<uint32_t>(l.activation)};
-    d.grid[0] = static_cast<uint32_t>(ceil_div(count, outputs));
-    d.grid[1] = rows ? l.rows.most : static_cast<uint32_t>(ceil_div(l.rows.most, kTile));
+    d.grid[0] = static_cast<uint32_t>(ceil_div(count, by.outputs));
+    d.grid[1] = static_cast<uint32_t>(ceil_div(l.rows.most, by.rows));
     d.stage = stage;
     out.push_back(std::move(d));
   }

@@ -6,7 +6,15 @@ namespace kl::vulkan {
 
 using Dispatches = std::vector<Dispatch>;
 
+// How the products of a linear are computed. The plan's activation format decides what may be: dot and matrix take inputs rounded to 8 bits as integers, and
+// both give the same bits; plain takes any inputs as float32.
+enum class Product : uint8_t { plain, dot, matrix };
+constexpr const char* name(Product p) { return p == Product::plain ? "plain" : p == Product::dot ? "dot" : "matrix"; }
+
 // ---- predicates ----
+
+// Why a linear with this weight over `rows` rows at most is not computed in this way; empty: it is.
+std::string product_refusal(const SupportContext& c, Product product, WeightId w, uint64_t rows);
 
 void use_matrix(const SupportContext& c, Support& s, WeightId w);
 void use_vector(Support& s, WeightId w);  // when present
@@ -33,11 +41,12 @@ struct NormStage {
 };
 Status add_norm(const BindContext& c, uint32_t stage, const NormStage& n, Dispatches& out);
 
-// x to the plan's activation format (not f32).
-void add_round(const BindContext& c, uint32_t stage, const BufferRange& x, const BufferRange& y, const RowClass& rows, uint32_t k,
-               Dispatches& out);
+// x to the plan's activation format (not f32), as the product reads it. y has room for as many float32.
+void add_round(const BindContext& c, uint32_t stage, Product product, const BufferRange& x, const BufferRange& y, const RowClass& rows,
+               uint32_t k, Dispatches& out);
 
 struct LinearStage {
+  Product product = Product::plain;
   BufferRange x, out;
   RowClass rows;
   WeightId w, up, bias;  // up: act(x w') * (x up')

@@ -65,19 +65,20 @@ typedef enum kl_self_test { KL_SELF_TEST_NOT_RUN = 0, KL_SELF_TEST_PASSED = 1, K
 
 // A device, or a backend of this build that has none (then available is 0 and `why` says what is missing). Texts are UTF-8, cut to fit.
 typedef struct kl_device_info {
-  size_t size;            // sizeof(kl_device_info), set by the caller
-  int32_t backend;        // kl_backend
-  int32_t device;         // for kl_engine_options::device
-  int32_t available;      // 1: can be opened
-  int32_t chosen;         // 1: what KL_BACKEND_AUTO takes
-  int32_t self_test;      // kl_self_test
-  int32_t threads;        // CPU: physical cores; after opening: the size of the team
-  uint64_t memory_bytes;  // what the device could hold; 0: unknown
-  char backend_name[16];  // "cpu"
-  char name[128];         // in the driver's words
-  char driver[128];       // driver and version; empty on CPU
-  char tier[64];          // capability tier or instruction set: "avx512-vnni"
-  char why[256];          // why it is chosen, or why another is better, or what is wrong with it
+  size_t size;             // sizeof(kl_device_info), set by the caller
+  int32_t backend;         // kl_backend
+  int32_t device;          // for kl_engine_options::device
+  int32_t available;       // 1: can be opened
+  int32_t chosen;          // 1: what KL_BACKEND_AUTO takes
+  int32_t self_test;       // kl_self_test
+  int32_t threads;         // CPU: physical cores; after opening: the size of the team
+  uint64_t memory_bytes;   // what the device could hold; 0: unknown
+  char backend_name[16];   // "cpu"
+  char name[128];          // in the driver's words
+  char driver[128];        // driver and version; empty on CPU
+  char tier[64];           // capability tier or instruction set: "avx512-vnni"
+  char why[256];           // why it is chosen, or why another is better, or what is wrong with it
+  char capabilities[256];  // what the tier was chosen from, for people: "subgroups of 32 ...; integer dot, accelerated"; may be empty
 } kl_device_info;
 
 // How many entries kl_device_get has. Looks at the machine on every call. Any thread.

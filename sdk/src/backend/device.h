@@ -20,10 +20,13 @@ struct DeviceInfo {
   std::string backend;        // "cpu", "reference", "vulkan", "cuda"
   std::string name;           // the device in the driver's words
   std::string tier;           // capability tier: "avx512-vnni"
+  std::string driver;         // driver and version; "": none
+  std::string capabilities;   // what the tier was chosen from, for people
   uint64_t memory_bytes = 0;  // what it could hold
   uint32_t threads = 1;       // CPU team size
   std::string
       identity;  // driver, its version and ours, as far as results depend on them: the key of a cached self-test verdict; "": none is cached
+  bool one_kernel_class = true;  // a row's bits are the same in a bucket of any size
 };
 
 // Memory on a device; released by its destructor.

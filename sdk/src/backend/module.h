@@ -14,14 +14,16 @@ struct BackendDevice {
 };
 
 struct BackendOptions {
-  uint32_t device = 0;    // index into list()
-  std::string cache_dir;  // where compiled kernels may be kept; empty: nowhere
+  uint32_t device = 0;          // index into list()
+  std::string cache_dir;        // where compiled kernels may be kept; empty: nowhere
+  uint32_t tiers_left_out = 0;  // how many of the device's tiers to go without, the best first: after a self-test that failed with them
 };
 
 struct BackendModule {
   const char* stamp = nullptr;
   // Errors: not_found (no driver, no device), saying which. Opens nothing.
   Result<std::vector<BackendDevice>> (*list)() = nullptr;
+  // Errors: not_found (no such device, or it has no tier left), out_of_memory, device_lost.
   Result<std::unique_ptr<Device>> (*open)(const BackendOptions& options) = nullptr;
 };
 

@@ -13,7 +13,7 @@ KL_ENDS_WITH(kl_image_source, premultiplied);
 KL_ENDS_WITH(kl_image_options, unsliced);
 KL_ENDS_WITH(kl_image_info, key);
 KL_ENDS_WITH(kl_feature_cache_stats, decodes_spared);
-KL_ENDS_WITH(kl_device_info, why);
+KL_ENDS_WITH(kl_device_info, capabilities);
 KL_ENDS_WITH(kl_roofline, fp32_gflop_per_s);
 KL_ENDS_WITH(kl_engine_stats, devices_lost);
 KL_ENDS_WITH(kl_source, has_fd);

@@ -19,8 +19,10 @@ kl_device_info to_c(const DeviceEntry& entry) {
   info.memory_bytes = entry.info.memory_bytes;
   copy_cut(kBackendNames[static_cast<size_t>(entry.backend)], info.backend_name, sizeof info.backend_name);
   copy_cut(entry.info.name, info.name, sizeof info.name);
+  copy_cut(entry.info.driver, info.driver, sizeof info.driver);
   copy_cut(entry.info.tier, info.tier, sizeof info.tier);
   copy_cut(entry.why, info.why, sizeof info.why);
+  copy_cut(entry.info.capabilities, info.capabilities, sizeof info.capabilities);
   return info;
 }
 

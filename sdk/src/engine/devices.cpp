@@ -46,7 +46,7 @@ constexpr OtherBackend kOtherBackends[] = {{Backend::cuda, "cuda"}, {Backend::vu
 
 // A verdict that was good is kept in the cache folder under what it depends on; one that was bad is asked for again.
 Status verdict_on(Device& device, const std::string& cache_dir) {
-  const std::string text = "kinglet self-test 1: passed\n" + device.info().identity + "\n";
+  const std::string text = "kinglet self-test 2: passed\n" + device.info().identity + "\n";
   const std::span<const std::byte> bytes = std::as_bytes(std::span(text));
   const std::string path = cache_dir + "/" + hash128(bytes).hex() + ".klverdict";
   const bool cached = !cache_dir.empty() && !device.info().identity.empty();
@@ -60,12 +60,20 @@ Status verdict_on(Device& device, const std::string& cache_dir) {
   return {};
 }
 
-// A device of a module that computes right. Errors: the module's own; device_lost when it computes wrong.
+// A device of a module that computes right: one that does not is opened again without its best tier; one that hung is not. Errors: the module's own;
+// device_lost when no tier computes right.
 Result<std::unique_ptr<Device>> open_module(const OtherBackend& other, const EngineOptions& options) {
   KL_ASSIGN(const BackendModule* module, backend_module(other.name));
-  KL_ASSIGN(std::unique_ptr<Device> device, module->open({options.device, options.cache_dir}));
-  KL_TRY(verdict_on(*device, options.cache_dir));
-  return device;
+  Status last;
+  for (uint32_t left_out = 0;; ++left_out) {
+    Result<std::unique_ptr<Device>> device = module->open({options.device, options.cache_dir, left_out});
+    if (!device.ok()) return last.ok() || device.status().code() != Code::not_found ? device.status() : last;
+    last = verdict_on(**device, options.cache_dir);
+    if (last.ok()) return device;
+    if (options.log)
+      options.log(LogLevel::error, (*device)->info().name + ", " + (*device)->info().tier + ", is not used: " + last.message());
+    if (!(*device)->allocate(4, MemoryUse::arena).ok()) return last;
+  }
 }
 
 // The number of the first device of a module that is worth choosing unasked. Error: why there is none.

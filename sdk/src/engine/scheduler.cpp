@@ -200,7 +200,7 @@ Result<SlotOwner<ModelSlot>> Scheduler::load(LoadModel load, std::shared_ptr<con
   const std::function<Status(Device&)> work = [&](Device&) -> Status {
     models_.reserve(models_.size() + 1);
     for (;;) {
-      const Status loaded = load_into(*slot, [&](double fraction) { return call.report(fraction) && !stopping_.load(); });
+      Status loaded = load_into(*slot, [&](double fraction) { return call.report(fraction) && !stopping_.load(); });
       if (loaded.ok()) break;
       if (loaded.code() != Code::device_lost) return loaded;
       device_lost(loaded);

@@ -91,7 +91,7 @@ class Scheduler {
   // Takes over an image in Stage::waiting; it ends, whatever happens. Errors closed, device_lost: it was not taken. May throw std::bad_alloc, likewise.
   Status encode(std::shared_ptr<Image> image);
   // All or nothing. Errors: see kl_evaluate. Items have distinct caches of one model, ids checked by the caller.
-  Result<EvaluationStats> evaluate(std::vector<EvaluationItem> items);
+  Result<EvaluationStats> evaluate(const std::vector<EvaluationItem>& items);
 
   Status suspend();  // returns when no step runs
   Status resume();

@@ -32,7 +32,7 @@ struct Scheduler::Evaluation {
   }
 };
 
-Result<EvaluationStats> Scheduler::evaluate(std::vector<EvaluationItem> items) {
+Result<EvaluationStats> Scheduler::evaluate(const std::vector<EvaluationItem>& items) {
   for (;;) {
     Evaluation evaluation;
     evaluation.items.reserve(items.size());

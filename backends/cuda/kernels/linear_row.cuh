@@ -41,12 +41,12 @@ KL_DEVICE void row_chain(const LinearArgs& a, const Matrix& m, uint32_t panel, u
       KL_UNROLL
       for (uint32_t r = 0; r < kLinearRowRows; ++r) {
         if (r >= rows) break;
-        const uint64_t row = t0 + r, at = (row * m.tiles + tile) * 64 + 4 * q;
+        const uint64_t row = t0 + r, at = (row * m.tiles + tile) * 64 + 16 * q;
+        const uint4 codes = load_16(a.q.codes + at);
         int32_t part[2][2];
         KL_UNROLL
         for (uint32_t b = 0; b < 2; ++b) {
-          const auto low = static_cast<int32_t>(load_4(a.q.codes + at + 32 * b)),
-                     high = static_cast<int32_t>(load_4(a.q.codes + at + 32 * b + 16));
+          const auto low = static_cast<int32_t>(b == 0 ? codes.x : codes.z), high = static_cast<int32_t>(b == 0 ? codes.y : codes.w);
           KL_UNROLL
           for (uint32_t i = 0; i < 2; ++i) {
             if constexpr (F == Format::q6_k) {

@@ -17,7 +17,9 @@
 namespace kl::gpu_bench {
 namespace {
 
-bool ends_with(std::string_view text, std::string_view end) { return text.size() >= end.size() && text.substr(text.size() - end.size()) == end; }
+bool ends_with(std::string_view text, std::string_view end) {
+  return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
+}
 
 // The tensors a file of this shape would have.
 TensorLookup lookup(const Shape& s, const Setting& setting) {
@@ -26,11 +28,16 @@ TensorLookup lookup(const Shape& s, const Setting& setting) {
     const auto vector = [](uint64_t k) { return SourceTensor{Format::f32, 1, {k, 1, 1, 1}}; };
     const uint64_t q = uint64_t{s.heads} * s.head_size, kv = uint64_t{s.kv_heads} * s.head_size;
     const std::pair<const char*, SourceTensor> layer[] = {
-        {"attn_q.weight", matrix(setting.weights, q, s.width)},      {"attn_k.weight", matrix(setting.weights, kv, s.width)},
-        {"attn_v.weight", matrix(setting.weights, kv, s.width)},     {"attn_output.weight", matrix(setting.weights, s.width, q)},
-        {"ffn_gate.weight", matrix(setting.weights, s.ffn, s.width)}, {"ffn_up.weight", matrix(setting.weights, s.ffn, s.width)},
-        {"ffn_down.weight", matrix(setting.weights, s.width, s.ffn)}, {"attn_norm.weight", vector(s.width)},
-        {"ffn_norm.weight", vector(s.width)},                        {"attn_q_norm.weight", vector(s.head_size)},
+        {"attn_q.weight", matrix(setting.weights, q, s.width)},
+        {"attn_k.weight", matrix(setting.weights, kv, s.width)},
+        {"attn_v.weight", matrix(setting.weights, kv, s.width)},
+        {"attn_output.weight", matrix(setting.weights, s.width, q)},
+        {"ffn_gate.weight", matrix(setting.weights, s.ffn, s.width)},
+        {"ffn_up.weight", matrix(setting.weights, s.ffn, s.width)},
+        {"ffn_down.weight", matrix(setting.weights, s.width, s.ffn)},
+        {"attn_norm.weight", vector(s.width)},
+        {"ffn_norm.weight", vector(s.width)},
+        {"attn_q_norm.weight", vector(s.head_size)},
         {"attn_k_norm.weight", vector(s.head_size)},
     };
     if (name == "token_embd.weight" || (name == "output.weight" && !s.tied)) return matrix(setting.head, s.vocabulary, s.width);
@@ -167,19 +174,26 @@ class StepRunner final : public Runner {
     const WeightInfo& w = program_.info(use.weight);
     const uint64_t bytes = device_.packed_bytes(w, use.layout);
     KL_ASSIGN(auto memory, device_.allocate(bytes, MemoryUse::weights));
-    WeightInfo part = w;
-    part.n = std::min<uint32_t>(w.n, 64);
-    std::mt19937 random(7 * use.weight.id + 1);
-    std::vector<float> values(size_t{part.n} * part.k);
-    const float size = w.n == 1 ? 0.0f : 1.7f / std::sqrt(static_cast<float>(w.k));
-    for (float& v : values) v = w.n == 1 ? 1.0f : size * (static_cast<float>(random() % 65536) / 32768.0f - 1.0f);
-    std::vector<std::byte> rows(part.n * row_bytes(w.format, w.k)), packed(device_.packed_bytes(part, use.layout));
-    quantize_row(w.format, values.data(), rows.data(), values.size());
-    KL_TRY(device_.pack({part, use.layout, rows, packed}));
+    std::vector<std::byte>& packed =
+        patterns_[std::string(name(w.format)) + " " + use.layout + " " + std::to_string(w.k) + " " + std::to_string(w.n == 1)];
+    if (packed.empty()) KL_TRY(make_pattern(w, use.layout, packed));
     KL_TRY(repeat(*memory, 0, packed, bytes));
-    weight_bytes_ += bytes;
     weights_.emplace_back(use, std::move(memory));
     return {};
+  }
+
+  // Up to 64 random rows of a weight, packed.
+  Status make_pattern(const WeightInfo& w, const std::string& layout, std::vector<std::byte>& packed) {
+    WeightInfo part = w;
+    part.n = std::min<uint32_t>(w.n, 64);
+    std::mt19937 random(w.k);
+    std::vector<float> values(size_t{part.n} * part.k);
+    const float size = 1.7f / std::sqrt(static_cast<float>(w.k));
+    for (float& v : values) v = w.n == 1 ? 1.0f : size * (static_cast<float>(random() % 65536) / 32768.0f - 1.0f);
+    std::vector<std::byte> rows(part.n * row_bytes(w.format, w.k));
+    packed.resize(device_.packed_bytes(part, layout));
+    quantize_row(w.format, values.data(), rows.data(), values.size());
+    return device_.pack({part, layout, rows, packed});
   }
 
   Result<Recorded*> recording(uint32_t rows) {
@@ -187,6 +201,16 @@ class StepRunner final : public Runner {
     if (r.recording != nullptr) return &r;
     KL_ASSIGN(r.plan, plan(bucket(rows)));
     for (const WeightUse& use : r.plan.weights) KL_TRY(make_weight(use));
+    weight_bytes_ = 0;
+    std::vector<WeightUse> read;
+    for (const PlannedOp& op : r.plan.ops) {
+      if (std::holds_alternative<GatherRows>(op.op)) continue;
+      for (const WeightUse& use : op.support.weights) {
+        if (std::find(read.begin(), read.end(), use) != read.end()) continue;
+        read.push_back(use);
+        weight_bytes_ += device_.packed_bytes(program_.info(use.weight), use.layout);
+      }
+    }
     Bindings b;
     b.arena = arena_.get();
     b.step_params = step_.get();
@@ -232,6 +256,7 @@ class StepRunner final : public Runner {
   std::vector<std::unique_ptr<Memory>> pools_;
   std::vector<std::pair<WeightUse, std::unique_ptr<Memory>>> weights_;
   std::map<uint32_t, Recorded> recorded_;
+  std::map<std::string, std::vector<std::byte>> patterns_;
   uint64_t weight_bytes_ = 0, kv_bytes_ = 0;
 };
 

@@ -24,9 +24,9 @@ inline constexpr Shape kShapes[] = {
 struct Setting {
   Format weights = Format::q4_0, head = Format::q6_k;  // head: the embedding too
   KvFormat kv = KvFormat::q8;
-  uint32_t depth = 8192;  // tokens a sequence may hold before the steps that are timed
-  uint32_t batch = 8;     // sequences at most
-  uint32_t prompt = 2048; // rows of a prefill, in steps of `step_rows`
+  uint32_t depth = 8192;   // tokens a sequence may hold before the steps that are timed
+  uint32_t batch = 8;      // sequences at most
+  uint32_t prompt = 2048;  // rows of a prefill, in steps of `step_rows`
   uint32_t step_rows = 512;
 };
 
@@ -36,7 +36,7 @@ class Runner {
   virtual ~Runner() = default;
   // Seconds of a step of `rows` rows of each of `sequences` sequences whose caches hold `depth` tokens: the fastest of `repeats`. One output row a sequence.
   virtual Result<double> step(uint32_t sequences, uint32_t rows, uint32_t depth, uint32_t repeats) = 0;
-  virtual uint64_t weight_bytes() const = 0;          // that a decode step reads: all but the embedding's other rows
+  virtual uint64_t weight_bytes() const = 0;  // of the ops but gather_rows: what every step reads
   virtual uint64_t kv_bytes_per_token() const = 0;
   virtual Result<uint32_t> launches(uint32_t sequences) = 0;  // stages of a decode step's plan
 };

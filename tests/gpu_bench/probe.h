@@ -12,10 +12,10 @@ struct ProbeSizes {
 
 struct CardCosts {
   double read_bytes_per_second = 0;
-  double graph_seconds = 0;          // a graph of one empty launch, from the call until the host knows it is done
-  double launch_seconds = 0;         // one more launch in a graph that waits for none of the others
-  double dependent_seconds = 0;      // one more that waits for the one before: what a barrier of a plan costs
-  uint32_t read_check = 0;           // exclusive or of what was read: tests compare
+  double graph_seconds = 0;      // a graph of one empty launch, from the call until the host knows it is done
+  double launch_seconds = 0;     // one more launch in a graph that waits for none of the others
+  double dependent_seconds = 0;  // one more that waits for the one before: what a barrier of a plan costs
+  uint32_t read_check = 0;       // exclusive or of what was read: tests compare
 };
 
 // Errors: those of the device; internal: the read kernel did not read what was written.

@@ -53,7 +53,7 @@ TEST_F(CudaBench, StepsOfAProgramRunAtAnyBatchAndDepth) {
 
 // A whole decoder, or what is missing for one.
 TEST_F(CudaBench, ADecoderRunsOrItsMissingKernelIsNamed) {
-  constexpr Shape kTiny = {"tiny", "qwen3", 2, 64, 96, 2, 1, 32, 200, true};
+  constexpr Shape kTiny = {"tiny", "qwen3", 2, 256, 512, 4, 2, 64, 300, true};
   const ModelResult r = measure(*device_, kTiny, {.depth = 64, .batch = 2, .prompt = 32, .step_rows = 32}, 1);
   if (!r.not_run.empty()) {
     EXPECT_THAT(r.not_run, testing::AnyOf(testing::HasSubstr("kv_write"), testing::HasSubstr("attention"))) << r.not_run;

@@ -40,7 +40,7 @@ std::optional<uint32_t> number(const char* text) {
 }
 
 // Shapes that a test can run; the names of the true ones are model.h's.
-constexpr Shape kTiny = {"tiny", "llama", 2, 64, 96, 2, 1, 32, 200, true};
+constexpr Shape kTiny = {"tiny", "llama", 2, 256, 512, 4, 2, 64, 300, true};
 
 std::vector<Shape> chosen(const std::string& names, std::string& unknown) {
   if (names.empty()) return {std::begin(kShapes), std::end(kShapes)};
@@ -77,7 +77,7 @@ std::string text_of(const char* format, double value) {
 }
 
 std::string json_of(const BackendDevice& card, const CardCosts& c, const std::vector<ModelResult>& models) {
-  std::string out = "{\"card\": " + quoted(card.name) + ", \"read_bytes_per_second\": " + text_of("%.4g", c.read_bytes_per_second) +
+  std::string out = "{\"card\": " + quoted(card.info.name) + ", \"read_bytes_per_second\": " + text_of("%.4g", c.read_bytes_per_second) +
                     ", \"graph_seconds\": " + text_of("%.4g", c.graph_seconds) +
                     ", \"launch_seconds\": " + text_of("%.4g", c.launch_seconds) +
                     ", \"dependent_seconds\": " + text_of("%.4g", c.dependent_seconds) + ", \"models\": [";
@@ -127,7 +127,7 @@ int run(const Options& o) {
   (void)std::printf(
       "card      %s\nread      %.0f GB/s\ngraph     %.2f us from its launch until it is known to be done\nlaunch    %.2f us more for each\n"
       "barrier   %.2f us more for each that waits for the one before\n\n",
-      card.name.c_str(), costs->read_bytes_per_second / 1e9, costs->graph_seconds * 1e6, costs->launch_seconds * 1e6,
+      card.info.name.c_str(), costs->read_bytes_per_second / 1e9, costs->graph_seconds * 1e6, costs->launch_seconds * 1e6,
       costs->dependent_seconds * 1e6);
   (void)std::printf("%-14s %-8s %5s %6s %10s %10s %8s %8s\n", "model", "step", "batch", "depth", "ms", "tokens/s", "GB/s", "of read");
   std::vector<ModelResult> models;

@@ -66,9 +66,13 @@ check_itself() {
     grep -q '^read .* GB/s$' "$folder/said" || die 1 "expected the read bandwidth, got: $(cat "$folder/said")"
     grep -q '^{"card": "emulated GPU", "read_bytes_per_second": [0-9.e+]*, .*"name": "tiny", ' "$folder/out.json" || die 1 "expected JSON, got: $(cat "$folder/out.json")"
     if grep -q '"not_run": null' "$folder/out.json"; then
-        [ "$code" = 0 ] && grep -q '^tiny  *decode  *1  *0 ' "$folder/said" || die 1 "expected decode of the tiny shape, got: $(cat "$folder/said")"
+        if [ "$code" != 0 ] || ! grep -q '^tiny  *decode  *1  *0 ' "$folder/said"; then
+            die 1 "expected decode of the tiny shape, got: $(cat "$folder/said")"
+        fi
     else
-        [ "$code" = 1 ] && grep -q 'not run: ' "$folder/said" || die 1 "expected the reason why the tiny shape was not run, got: $(cat "$folder/said")"
+        if [ "$code" != 1 ] || ! grep -q 'not run: ' "$folder/said"; then
+            die 1 "expected the reason why the tiny shape was not run, got: $(cat "$folder/said")"
+        fi
         echo "the tiny shape was not run: $(sed -n 's/.*"not_run": "\([^"]*\)".*/\1/p' "$folder/out.json")"
     fi
     echo "bench_gpu.sh: the measuring program is in order on the emulation"
@@ -93,7 +97,9 @@ cases="$bin/cases"
 if [ -n "$pack" ]; then
     [ -n "$module" ] || die 2 "expected libkinglet_cuda.so in $bin"
     mkdir -p "$pack/cases/ops" || exit 1
-    cp "$bin/gpu_bench" "$bin/test_cuda" "$module" "$here/bench_gpu.sh" "$pack/" && cp "$cases/ops/cases.txt" "$pack/cases/ops/" || die 2 "expected gpu_bench and test_cuda in $bin"
+    if ! cp "$bin/gpu_bench" "$bin/test_cuda" "$module" "$here/bench_gpu.sh" "$pack/" || ! cp "$cases/ops/cases.txt" "$pack/cases/ops/"; then
+        die 2 "expected gpu_bench and test_cuda in $bin"
+    fi
     echo "packed into $pack: carry it to the machine and run bench_gpu.sh there"
     exit 0
 fi

@@ -1,5 +1,5 @@
-// The device under test: the CUDA backend on the emulated driver, opened once for the whole run. With KINGLET_TEST_CUDA_MODULE=<libkinglet_cuda.so>: that module on the
-// machine's own card (scripts/bench_gpu.sh runs the op cases so).
+// The device under test: the CUDA backend on the emulated driver, opened once for the whole run. With KINGLET_TEST_CUDA_MODULE=<libkinglet_cuda.so>: that
+// module on the machine's own card (scripts/bench_gpu.sh runs the op cases so).
 #pragma once
 #include <dlfcn.h>
 #include <gtest/gtest.h>

@@ -1,5 +1,5 @@
-// gpu_bench [--device N] [--shapes NAME,NAME] [--repeats N] [--quick] [--json FILE]: what a card costs, then decode and prefill of decoders of true shape with random
-// weights made on the device. Prints a table; writes the same as JSON. Ends with 2 for wrong arguments, 3 where there is no card to run on.
+// gpu_bench [--device N] [--shapes NAME,NAME] [--repeats N] [--quick] [--json FILE]: what a card costs, then decode and prefill of decoders of true shape with
+// random weights made on the device. Prints a table; writes the same as JSON. Ends with 2 for wrong arguments, 3 where there is no card to run on.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>

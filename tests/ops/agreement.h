@@ -1,5 +1,5 @@
-// What a device's result of an op case is held to: the reference device (scalar, double accumulation), run with the same activation and cache formats, so that the
-// bound is the arithmetic's own. One list of cases and one table of bounds for every backend.
+// What a device's result of an op case is held to: the reference device (scalar, double accumulation), run with the same activation and cache formats, so that
+// the bound is the arithmetic's own. One list of cases and one table of bounds for every backend.
 #pragma once
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
-// cp.async: 16 bytes from global to shared memory behind the thread's back (sm_80 on). Copies form groups by commit; a thread sees its own groups once it has waited for
-// them, other threads after a barrier behind that.
+// cp.async: 16 bytes from global to shared memory behind the thread's back (sm_80 on). Copies form groups by commit; a thread sees its own groups once it has
+// waited for them, other threads after a barrier behind that.
 #pragma once
 #include "cuda/common/kernel.cuh"
 

@@ -1,9 +1,10 @@
-// What the tensor-core linears share: a warp's operands of a weight tile, and a tile's part of a chain for 16 outputs x 8 rows. The same bits as linear_row.cuh where
-// inputs are 8-bit (a block's dot is an exact integer); of halves, see below. Outputs are the M of mma.sync and rows its N: weights lie in memory as operand A.
+// What the tensor-core linears share: a warp's operands of a weight tile, and a tile's part of a chain for 16 outputs x 8 rows. The same bits as
+// linear_row.cuh where inputs are 8-bit (a block's dot is an exact integer); of halves, see below. Outputs are the M of mma.sync and rows its N: weights lie
+// in memory as operand A.
 //
-// 16-bit inputs (a plan's choice; every kernel of such a plan is one of these, whatever its rows): a block's dot is the sum of code * x over 32 as mma.sync m16n8k16
-// adds it, twice in turn (q6_k: one sum a half, times its half_scale), S the sum of x; chain = fma(minimum, S, chain), chain = fma(dot, scale, chain). Codes are exact halves,
-// so weights are not rounded. The tensor core's order within 16 products is its own.
+// 16-bit inputs (a plan's choice; every kernel of such a plan is one of these, whatever its rows): a block's dot is the sum of code * x over 32 as mma.sync
+// m16n8k16 adds it, twice in turn (q6_k: one sum a half, times its half_scale), S the sum of x; chain = fma(minimum, S, chain), chain = fma(dot, scale,
+// chain). Codes are exact halves, so weights are not rounded. The tensor core's order within 16 products is its own.
 #pragma once
 #include "cuda/common/linear.cuh"
 #include "cuda/common/mma.cuh"

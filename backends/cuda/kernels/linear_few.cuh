@@ -1,6 +1,6 @@
 // linear for some rows on tensor cores: steps of a batch, short prompts. The order of sums is in common/linear.cuh and linear_mma.cuh.
-// A block takes a panel of 16 outputs and up to 64 rows; its 8 warps take a chain each, as in linear_row.cuh, and a warp multiplies a weight tile by 8 rows at a time.
-// Weights go from memory to registers, one tile ahead. Chains meet in shared memory.
+// A block takes a panel of 16 outputs and up to 64 rows; its 8 warps take a chain each, as in linear_row.cuh, and a warp multiplies a weight tile by 8 rows at
+// a time. Weights go from memory to registers, one tile ahead. Chains meet in shared memory.
 // Grid      (ceil(N / 16), ceil(rows / 64)); blocks beyond the live rows leave at once, and groups of 8 rows beyond them are not computed.
 // Bytes     the weights once per 64 rows; the inputs from L2, once per panel. Bound: memory bandwidth for few rows, then L2. Not measured: there was no card.
 #pragma once

@@ -1,11 +1,12 @@
 // linear for many rows on tensor cores: prefill. The order of sums is in common/linear.cuh and linear_mma.cuh.
-// A block takes 128 outputs x 128 rows; of its 8 warps each takes two panels of 16 outputs x 64 rows (with a second matrix: one panel of each, so that the block makes
-// 64 outputs). It walks the tiles of chain 0, of chain 1, ...: accumulators of the chain and of the row's sum so far, 64 registers each.
-// Inputs come by cp.async, stages ahead, so that a quarter-warp's 16-byte reads meet all banks once: bytes lie two rows to 128 bytes; halves one, odd rows with their
-// two 64-byte parts exchanged. Weights go from memory to registers, one tile ahead: they lie there in the order of the fragments, and two warps share them in L1.
+// A block takes 128 outputs x 128 rows; of its 8 warps each takes two panels of 16 outputs x 64 rows (with a second matrix: one panel of each, so that the
+// block makes 64 outputs). It walks the tiles of chain 0, of chain 1, ...: accumulators of the chain and of the row's sum so far, 64 registers each.
+// Inputs come by cp.async, stages ahead, so that a quarter-warp's 16-byte reads meet all banks once: bytes lie two rows to 128 bytes; halves one, odd rows
+// with their two 64-byte parts exchanged. Weights go from memory to registers, one tile ahead: they lie there in the order of the fragments, and two warps
+// share them in L1.
 // Grid      (ceil(rows / 128), ceil(N / 128)): rows first, so that neighbouring blocks share weights. Blocks beyond the live rows leave at once.
-// Bytes     a block and tile: weights of 128 outputs, 8 KB of codes (halves 16 KB) and 1 to 2 KB of scales and sums, for 2^20 products. Bound: with 8-bit inputs three
-//           float operations per block of 32 and output (four with minima) outweigh the integer product. Not measured: there was no card.
+// Bytes     a block and tile: weights of 128 outputs, 8 KB of codes (halves 16 KB) and 1 to 2 KB of scales and sums, for 2^20 products. Bound: with 8-bit
+//           inputs three float operations per block of 32 and output (four with minima) outweigh the integer product. Not measured: there was no card.
 #pragma once
 #include "cuda/common/async.cuh"
 #include "cuda/common/linear_mma.cuh"

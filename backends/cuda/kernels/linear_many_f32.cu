@@ -1,7 +1,7 @@
 // linear for many rows, float32 inputs, every weight format: prefill and encoders. The order of sums is in common/linear.cuh: the bits of linear_row_f32.
-// A block takes 64 outputs x 64 rows, a thread 4 x 4 of them. It walks the tiles of chain 0, of chain 1, ...; of a tile, weights become floats in shared memory (warps 2p
-// and 2p + 1 make panel p, a block of 32 each), inputs come by cp.async while the tile before is multiplied. Both lie in rows of 64 floats whose 16-byte parts are
-// exchanged by the row's last three bits, so that a quarter-warp's reads of one part of eight rows meet all banks once.
+// A block takes 64 outputs x 64 rows, a thread 4 x 4 of them. It walks the tiles of chain 0, of chain 1, ...; of a tile, weights become floats in shared
+// memory (warps 2p and 2p + 1 make panel p, a block of 32 each), inputs come by cp.async while the tile before is multiplied. Both lie in rows of 64 floats
+// whose 16-byte parts are exchanged by the row's last three bits, so that a quarter-warp's reads of one part of eight rows meet all banks once.
 // Grid      (ceil(rows / 64), ceil(N / 64)); blocks beyond the live rows leave at once.
 // Bytes     a block and tile: 64 outputs' weights, 16 KB of inputs, for 2^18 products. Bound: float32 arithmetic. Not measured: there was no card.
 #include "cuda/common/async.cuh"

@@ -1,11 +1,11 @@
 // linear for few rows: decode. The order of sums is in common/linear.cuh.
-// A block takes a panel of 16 outputs and up to 8 rows; its 8 warps take a chain each, so that a warp's load is 512 neighbouring bytes of codes and the block's 4 KB.
-// Lanes with the same g = lane / 4 hold the same two outputs; what they computed of a block is added by shuffles. Chains meet in shared memory.
+// A block takes a panel of 16 outputs and up to 8 rows; its 8 warps take a chain each, so that a warp's load is 512 neighbouring bytes of codes and the
+// block's 4 KB. Lanes with the same g = lane / 4 hold the same two outputs; what they computed of a block is added by shuffles. Chains meet in shared memory.
 // Grid      (ceil(N / 16), ceil(rows / 8)); blocks beyond the live rows leave at once.
 // Bytes     a step of up to 8 rows reads the weights once, N K b / 8 bytes, whatever its rows: N K b / (8 rows) a token, with b bits a weight as they lie:
 //           q4_0, iq4_nl 4.5   q4_k 4.625   mxfp4 4.25   q4_1 5   q5_0 5.5   q5_k 5.625   q5_1 6   q6_k 6.5625   q8_0 8.5   f16, bf16 16   f32 32
-//           and beside them 1.125 K (8-bit) or 4 K bytes of inputs a row, from L2 but for the first block that asks, and 4 N written. Weights by 16 bytes a lane, 512 a warp,
-//           8-bit inputs by 16 bytes a lane and tile. Bound: memory bandwidth. Not measured: there was no card.
+//           and beside them 1.125 K (8-bit) or 4 K bytes of inputs a row, from L2 but for the first block that asks, and 4 N written. Weights by 16 bytes a
+//           lane, 512 a warp, 8-bit inputs by 16 bytes a lane and tile. Bound: memory bandwidth. Not measured: there was no card.
 #pragma once
 #include "cuda/common/linear.cuh"
 

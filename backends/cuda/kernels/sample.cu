@@ -1,6 +1,6 @@
 // sample: the highest logit of each row, ties to the lowest id, what is not a number passed over (-1: nothing else there).   logits [O V] -> out [O 1] int32
-//   sample__part   a key for each part of 8192 logits: the number's rank above, what id lacks to 2^32 - 1 below; the largest key is the answer    grid (parts, O)
-//   sample__join   the largest key of a row                                                                                                       grid (O)
+//   sample__part   a key for each part of 8192 logits: the number's rank above, what id lacks to 2^32 - 1 below; the largest is the answer    grid (parts, O)
+//   sample__join   the largest key of a row                                                                                                  grid (O)
 // Maxima of integers: any order gives the same. Bytes: the logits once. Bound: memory bandwidth.
 #include "cuda/kernels/sample.h"
 

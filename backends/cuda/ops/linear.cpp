@@ -1,5 +1,6 @@
 // linear and the fused ops around one: y = (residual +) norm?(x) w' (+ bias), act(norm(x) gate') * (norm(x) up'), norm(select(x)) head'.
-// Three rows of the table each: many rows, few rows, and a row kernel (LinearPath). Stages: norm into scratch, where there is one; rounding to the plan's activation format, where it is not f32; the product.
+// Three rows of the table each: many rows, few rows, and a row kernel (LinearPath). Stages: norm into scratch, where there is one; rounding to the plan's
+// activation format, where it is not f32; the product.
 #include "cuda/ops/ops.h"
 #include "cuda/ops/stages.h"
 
@@ -35,8 +36,8 @@ struct ToOperands {
 
 Operands operands(const Op& op) { return std::visit(ToOperands{}, op); }
 
-// The path's support: a row of the kernel table each, so that a plan's report says why a better one was not taken. bind() takes the one best_path names, which is
-// the first that does not refuse.
+// The path's support: a row of the kernel table each, so that a plan's report says why a better one was not taken. bind() takes the one best_path names, which
+// is the first that does not refuse.
 template <LinearPath kPath>
 Answer support(const Op& op, const SupportContext& c) {
   const Operands o = operands(op);

@@ -15,8 +15,8 @@ void use_vector(Support& s, WeightId w);  // when present
 std::string matrix_refusal(const SupportContext& c, WeightId w);
 // What the input of a linear with this weight is rounded to: quantized weights follow the run's choice, others are never met with rounded inputs.
 ActivationFormat activations_for(const SupportContext& c, WeightId w);
-// The kernels of a linear, the one for the most rows first. Those with 8-bit and with float32 inputs have the same bits for a row; 16-bit inputs go to few and many
-// alone where the card has them, and to row alone where it does not, so that there too a row's bits do not depend on how many rows a step has.
+// The kernels of a linear, the one for the most rows first. Those with 8-bit and with float32 inputs have the same bits for a row; 16-bit inputs go to few and
+// many alone where the card has them, and to row alone where it does not, so that there too a row's bits do not depend on how many rows a step has.
 enum class LinearPath : uint8_t { many, few, row };
 constexpr const char* name(LinearPath p) { return p == LinearPath::many ? "many" : p == LinearPath::few ? "few" : "row"; }
 // Empty: it takes steps of up to `rows` rows; else why not.

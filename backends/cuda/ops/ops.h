@@ -5,10 +5,16 @@
 namespace kl::cuda {
 
 // linear.cpp
+extern const CudaKernel kLinearMany, kNormLinearMany, kLinearResidualMany, kNormGateUpMany, kSelectNormHeadMany;
+extern const CudaKernel kLinearFew, kNormLinearFew, kLinearResidualFew, kNormGateUpFew, kSelectNormHeadFew;
 extern const CudaKernel kLinear, kNormLinear, kLinearResidual, kNormGateUp, kSelectNormHead;
 // rows.cpp
 extern const CudaKernel kNorm, kNormAdd, kGatherRows, kActivate, kAdd, kSelectRows;
 // rope.cpp
 extern const CudaKernel kRope;
+// sample.cpp
+extern const CudaKernel kSample;
+// vision.cpp
+extern const CudaKernel kPool, kPatchify;
 
 }  // namespace kl::cuda

@@ -1,5 +1,7 @@
 #include "cuda/ops/stages.h"
 
+#include <algorithm>
+
 #include "core/checked.h"
 #include "cuda/kernels/norm.h"
 #include "cuda/kernels/quantize.h"
@@ -23,6 +25,21 @@ QuantizedPlaces quantized_places(uint64_t rows, uint64_t width) {
   return p;
 }
 
+// The same for halves and their sums.
+struct HalvesPlaces {
+  uint64_t sum = 0, bytes = 0;
+};
+HalvesPlaces halves_places(uint64_t rows, uint64_t width) {
+  const uint64_t tiles = ceil_div(width, kTileColumns);
+  const uint64_t sum = round_up(rows * tiles * kTileColumns * 2, kAlignment);
+  return {sum, sum + rows_bytes(rows, 2 * tiles)};
+}
+
+// From here on cards have mma.sync m16n8k32 over bytes and m16n8k16 over halves.
+constexpr int kTensorArchitecture = 80;
+// Rows from which a kernel is taken. Guesses: there was no card to measure on. The bits do not depend on them.
+constexpr uint64_t kFewFrom = 5, kManyFrom = kLinearFewRows + 1, kTileFrom = 33;
+
 }  // namespace
 
 void use_matrix(const SupportContext& c, Support& s, WeightId w) { s.weights.push_back({w, layout_name(c.info(w).format)}); }
@@ -41,11 +58,36 @@ ActivationFormat activations_for(const SupportContext& c, WeightId w) {
   return quantized(c.info(w).format) ? c.config.activations : ActivationFormat::f32;
 }
 
+std::string path_refusal(LinearPath path, const Gpu& gpu, ActivationFormat inputs, uint64_t rows) {
+  const bool tensor = gpu.architecture >= kTensorArchitecture;
+  if (path == LinearPath::row)
+    return inputs == ActivationFormat::f16 && tensor ? "16-bit inputs are the tensor cores' on this card, for any number of rows" : "";
+  const bool many = path == LinearPath::many;
+  if (inputs == ActivationFormat::f32) {
+    if (!many) return "inputs are f32";
+    return rows < kTileFrom
+               ? format("%llu rows, fewer than %llu", static_cast<unsigned long long>(rows), static_cast<unsigned long long>(kTileFrom))
+               : "";
+  }
+  if (!tensor) return format("sm_%d: mma.sync m16n8k32 needs sm_%d", gpu.architecture, kTensorArchitecture);
+  const uint64_t from = many ? kManyFrom : inputs == ActivationFormat::f16 ? 1 : kFewFrom;
+  return rows < from ? format("%llu rows, fewer than %llu", static_cast<unsigned long long>(rows), static_cast<unsigned long long>(from))
+                     : "";
+}
+
+LinearPath best_path(const Gpu& gpu, ActivationFormat inputs, uint64_t rows) {
+  for (const LinearPath path : {LinearPath::many, LinearPath::few}) {
+    if (path_refusal(path, gpu, inputs, rows).empty()) return path;
+  }
+  return LinearPath::row;
+}
+
 uint64_t rows_bytes(uint64_t rows, uint64_t width) { return round_up(rows * width * sizeof(float), kAlignment); }
 
 uint64_t rounded_bytes(ActivationFormat format, uint64_t rows, uint64_t width) {
   if (format == ActivationFormat::f32) return 0;
-  return format == ActivationFormat::f16 ? rows_bytes(rows, width) : quantized_places(rows, width).bytes;
+  if (format == ActivationFormat::f16) return std::max(rows_bytes(rows, width), halves_places(rows, width).bytes);
+  return quantized_places(rows, width).bytes;
 }
 
 uint32_t groups_of(uint64_t items, uint32_t per_group) { return static_cast<uint32_t>(ceil_div(items, per_group)); }
@@ -76,7 +118,13 @@ LinearInput add_round(const BindContext& c, uint32_t stage, const float* x, uint
   std::byte* to = c.scratch(offset);
   const uint32_t tiles = groups_of(k, kTileColumns);
   Launch l;
-  if (c.planned.support.activations == ActivationFormat::f16) {
+  if (c.planned.support.activations == ActivationFormat::f16 && best_path(c.gpu, ActivationFormat::f16, most_rows) != LinearPath::row) {
+    const RoundHalvesArgs a{x,    reinterpret_cast<uint16_t*>(to), reinterpret_cast<float*>(to + halves_places(most_rows, k).sum), rows, k,
+                            tiles};
+    in.h = {a.values, a.sum};
+    l = make_launch("quantize__halves", a, kQuantizeThreads);
+    l.grid[0] = groups_of(uint64_t{tiles} * 16, kQuantizeThreads);
+  } else if (c.planned.support.activations == ActivationFormat::f16) {
     RoundHalfArgs a{x, reinterpret_cast<float*>(to), rows, k};
     in.x = a.y;
     l = make_launch("quantize__half", a, kQuantizeThreads);
@@ -106,10 +154,34 @@ Status add_linear(const BindContext& c, uint32_t stage, const LinearStage& l, La
   a.residual = l.residual;
   a.rows = l.rows;
   a.activation = l.activation;
-  Launch launch =
-      make_launch(std::string(a.x != nullptr ? "linear_row_f32__" : "linear_row_q8__") + name(c.info(l.w).format), a, kLinearRowThreads);
-  launch.grid[0] = groups_of(a.w.n, kPanelRows);
-  launch.grid[1] = groups_of(l.most_rows, kLinearRowRows);
+  a.h = l.in.h;
+  const ActivationFormat inputs = a.x != nullptr         ? ActivationFormat::f32
+                                  : a.q.codes != nullptr ? ActivationFormat::q8
+                                                         : ActivationFormat::f16;
+  const LinearPath path = best_path(c.gpu, inputs, l.most_rows);
+  const std::string kernel = std::string("linear_") + name(path) +
+                             (a.x != nullptr         ? "_f32__"
+                              : a.q.codes != nullptr ? "_q8__"
+                                                     : "_f16__") +
+                             name(c.info(l.w).format);
+  Launch launch;
+  if (path == LinearPath::row) {
+    launch = make_launch(kernel, a, kLinearRowThreads);
+    launch.grid[0] = groups_of(a.w.n, kPanelRows);
+    launch.grid[1] = groups_of(l.most_rows, kLinearRowRows);
+  } else if (path == LinearPath::few) {
+    launch = make_launch(kernel, a, kLinearFewThreads);
+    launch.grid[0] = groups_of(a.w.n, kPanelRows);
+    launch.grid[1] = groups_of(l.most_rows, kLinearFewRows);
+  } else if (inputs == ActivationFormat::f32) {
+    launch = make_launch(kernel, a, kLinearTileThreads);
+    launch.grid[0] = groups_of(l.most_rows, kLinearTileRows);
+    launch.grid[1] = groups_of(a.w.n, kLinearTileOutputs);
+  } else {
+    launch = make_launch(kernel, a, kLinearManyThreads);
+    launch.grid[0] = groups_of(l.most_rows, kLinearManyRows);
+    launch.grid[1] = groups_of(a.w.n, a.up.data != nullptr ? kLinearManyOutputs / 2 : kLinearManyOutputs);
+  }
   launch.stage = stage;
   out.push_back(std::move(launch));
   return {};

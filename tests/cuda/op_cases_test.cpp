@@ -65,9 +65,10 @@ TEST_F(CudaBits, AreTheSameForFewAndManyRowsAndInAnyOrder) {
     EXPECT_TRUE(kernels.contains(kernel)) << kernel;
 }
 
-// Rows of special numbers: what is not a number is passed over, the lowest of equal ids is taken, zeros are equal; more logits than one block goes through.
+// Rows of special numbers: the lowest of equal ids is taken, zeros are equal, a row with what is not finite gives -1; more logits than one block goes through.
 TEST_F(CudaBits, SampleTakesTheLowestIdOfTheHighestNumber) {
   constexpr float kNaN = std::numeric_limits<float>::quiet_NaN(), kInf = std::numeric_limits<float>::infinity();
+  constexpr float kMost = std::numeric_limits<float>::max();
   for (const char* width : {"20000", "20001", "3"}) {
     auto c = OpCase{.op = "sample", .keys = {{"T", "6"}, {"K", width}}};
     Built built = build(c);
@@ -75,19 +76,18 @@ TEST_F(CudaBits, SampleTakesTheLowestIdOfTheHighestNumber) {
     std::vector<std::byte>& bytes = built.weights.at(0);
     const std::span<float> table(reinterpret_cast<float*>(bytes.data()), bytes.size() / sizeof(float));
     const auto row = [&](uint32_t r) { return table.subspan(size_t{7} * r * v, v); };  // row r has token 7 r (op_case.cpp)
-    for (uint32_t r = 0; r < 6; ++r) std::fill(row(r).begin(), row(r).end(), r == 5 ? kNaN : -2.0f);
-    row(0)[v - 1] = row(0)[v / 2] = kInf;
-    row(1)[0] = kNaN;
+    for (uint32_t r = 0; r < 6; ++r) std::fill(row(r).begin(), row(r).end(), -2.0f);
+    row(0)[v - 1] = row(0)[v / 2] = kMost;
     row(1)[1] = -0.0f;
     row(1)[2] = 0.0f;
-    std::fill(row(2).begin(), row(2).end(), -kInf);
+    row(2)[v / 2] = -kInf;
     row(3)[v - 1] = 1.0f;
-    row(4)[v - 1] = -1.0f;
-    row(4)[0] = -kNaN;
+    row(4)[v - 1] = -kNaN;
+    row(5)[0] = kInf;
     built.output_rows = {0, 1, 2, 3, 4, 5};
     const auto got = run(*device_, built);
     ASSERT_TRUE(got.ok()) << got.status().message();
-    const std::vector<float> wanted = {static_cast<float>(v / 2), 1, 0, static_cast<float>(v - 1), static_cast<float>(v - 1), -1};
+    const std::vector<float> wanted = {static_cast<float>(v / 2), 1, -1, static_cast<float>(v - 1), -1, -1};
     EXPECT_EQ(got->values, wanted) << width;
   }
 }

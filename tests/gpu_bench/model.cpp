@@ -73,7 +73,7 @@ Result<Program> program_of(const Shape& shape, const Setting& setting) {
   rope.dims = shape.head_size;
   rope.base = 500000.0f;
   assign_layers(s, rope, [](uint32_t) { return 0u; });
-  return describe(model, lookup(shape, setting), true, false);
+  return describe(model, lookup(shape, setting), false);
 }
 
 class StepRunner final : public Runner {

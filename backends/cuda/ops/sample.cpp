@@ -1,4 +1,4 @@
-// sample: the largest of parts, then of the row.
+// sample: the largest of parts, then the draw of the row.
 #include "cuda/kernels/sample.h"
 #include "core/checked.h"
 #include "cuda/ops/ops.h"
@@ -9,11 +9,14 @@ namespace {
 
 uint32_t parts_of(uint32_t width) { return groups_of(width, kSamplePart); }
 
+// Scratch: the parts' keys, then the counts of digits.
+uint64_t counts_at(uint64_t rows, uint32_t width) { return round_up(rows * parts_of(width) * sizeof(uint64_t), kAlignment); }
+
 Answer support(const Op& op, const SupportContext& c) {
   const auto& o = std::get<Sample>(op);
   Support s;
-  s.stages = {{"part"}, {"join"}};
-  s.scratch_bytes = round_up(c.max_rows(o.out) * parts_of(c.program.info(o.logits).width) * sizeof(uint64_t), kAlignment);
+  s.stages = {{"part"}, {"draw"}};
+  s.scratch_bytes = counts_at(c.max_rows(o.out), c.program.info(o.logits).width) + c.max_rows(o.out) * 256 * sizeof(uint32_t);
   return s;
 }
 
@@ -21,7 +24,9 @@ Status bind(const Op& op, const BindContext& c, Launches& out) {
   const auto& o = std::get<Sample>(op);
   SampleArgs a{};
   a.logits = c.value(o.logits);
+  a.draws = c.step(reinterpret_cast<const uint32_t*>(c.params().draws()));
   a.keys = reinterpret_cast<uint64_t*>(c.scratch(0));
+  a.counts = reinterpret_cast<uint32_t*>(c.scratch(counts_at(c.most_rows(o.out), c.width(o.logits))));
   a.out = reinterpret_cast<int32_t*>(c.value(o.out));
   a.rows = c.rows(o.out);
   a.width = c.width(o.logits);
@@ -30,10 +35,10 @@ Status bind(const Op& op, const BindContext& c, Launches& out) {
   part.grid[0] = a.parts;
   part.grid[1] = c.most_rows(o.out);
   out.push_back(std::move(part));
-  Launch join = make_launch("sample__join", a, kSampleThreads);
-  join.grid[0] = c.most_rows(o.out);
-  join.stage = 1;
-  out.push_back(std::move(join));
+  Launch draw = make_launch("sample__draw", a, kSampleThreads);
+  draw.grid[0] = c.most_rows(o.out);
+  draw.stage = 1;
+  out.push_back(std::move(draw));
   return {};
 }
 

@@ -12,6 +12,7 @@ std::span<const CudaKernel> kernels() {
       // One row a line: rows are added side by side.
       kSelectNormHead, kNormGateUp, kNormLinear, kLinearResidual, kLinear, kNormAdd,
       kNorm,           kGatherRows, kRope,       kActivate,       kAdd,    kSelectRows,
+      kNormQkvRope,    kKvWrite,    kAttention,  kDenseAttention,
   };
   return kTable;
 }

@@ -10,5 +10,11 @@ extern const CudaKernel kLinear, kNormLinear, kLinearResidual, kNormGateUp, kSel
 extern const CudaKernel kNorm, kNormAdd, kGatherRows, kActivate, kAdd, kSelectRows;
 // rope.cpp
 extern const CudaKernel kRope;
+// norm_qkv_rope.cpp
+extern const CudaKernel kNormQkvRope;
+// kv_write.cpp
+extern const CudaKernel kKvWrite;
+// attention.cpp
+extern const CudaKernel kAttention, kDenseAttention;
 
 }  // namespace kl::cuda

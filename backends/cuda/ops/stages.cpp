@@ -1,6 +1,7 @@
 #include "cuda/ops/stages.h"
 
 #include "core/checked.h"
+#include "cuda/kernels/kv_write.h"
 #include "cuda/kernels/norm.h"
 #include "cuda/kernels/quantize.h"
 #include "cuda/kernels/rope.h"
@@ -39,6 +40,11 @@ std::string matrix_refusal(const SupportContext& c, WeightId w) {
 
 ActivationFormat activations_for(const SupportContext& c, WeightId w) {
   return quantized(c.info(w).format) ? c.config.activations : ActivationFormat::f32;
+}
+
+std::string kv_refusal(const SupportContext& c, uint32_t kv_heads, uint32_t head_size) {
+  if (!valid(KvPageShape{c.config.kv, head_size, kv_heads})) return format("head size %u is not a multiple of 8 from 8 to 1024", head_size);
+  return {};
 }
 
 uint64_t rows_bytes(uint64_t rows, uint64_t width) { return round_up(rows * width * sizeof(float), kAlignment); }
@@ -115,14 +121,22 @@ Status add_linear(const BindContext& c, uint32_t stage, const LinearStage& l, La
   return {};
 }
 
-Status add_rope(const BindContext& c, uint32_t stage, const RopeSpec& rope, uint32_t heads, uint32_t head_size, const float* x, float* y,
-                Launches& out) {
+namespace {
+
+Result<DeviceRope> rope_tables(const BindContext& c, const RopeSpec& rope) {
   std::vector<float> factors;
   if (rope.factors.valid()) {
     factors.resize(rope.dims / 2);
     KL_TRY(c.read(rope.factors, std::as_writable_bytes(std::span(factors))));
   }
-  KL_ASSIGN(const DeviceRope table, c.ropes.get(rope, factors));
+  return c.ropes.get(rope, factors);
+}
+
+}  // namespace
+
+Status add_rope(const BindContext& c, uint32_t stage, const RopeSpec& rope, uint32_t heads, uint32_t head_size, const float* x, float* y,
+                Launches& out) {
+  KL_ASSIGN(const DeviceRope table, rope_tables(c, rope));
   RopeArgs a{};
   a.x = x;
   a.y = y;
@@ -136,6 +150,54 @@ Status add_rope(const BindContext& c, uint32_t stage, const RopeSpec& rope, uint
   a.neighbours = rope.style == RopeStyle::neighbours;
   Launch l = make_launch("rope", a, kRopeThreads);
   l.grid[0] = groups_of(uint64_t{heads} * head_size / 2, kRopeThreads);
+  l.grid[1] = c.plan.config.rows;
+  l.stage = stage;
+  out.push_back(std::move(l));
+  return {};
+}
+
+KvPages kv_pages(const BindContext& c, KvRef cache) {
+  const KvPageLayout l = c.kv_layout(cache);
+  const KvGroupInfo& g = c.plan.program.kv_groups[cache.group];
+  const StepParams p = c.params();
+  const auto at = [](size_t bytes) { return static_cast<uint32_t>(bytes); };
+  return {reinterpret_cast<uint8_t*>(c.kv_layer(cache)),
+          c.step(p.block_table(cache.group, 0)),
+          c.step(p.row_sequence()),
+          c.step(p.row_slot()),
+          c.plan.config.limits.pages,
+          at(page_bytes({c.plan.config.kv, g.head_size, g.heads})),
+          at(l.head_bytes),
+          at(l.v_scales),
+          at(l.k),
+          at(l.k_bits),
+          at(l.v)};
+}
+
+Status add_kv_write(const BindContext& c, uint32_t stage, const KvWriteStage& w, Launches& out) {
+  KvWriteArgs a{};
+  a.q = w.q;
+  a.k = w.k;
+  a.v = w.v;
+  a.q_out = w.q_out;
+  a.pages = kv_pages(c, w.cache);
+  KL_ASSIGN(a.q_gain, c.vector(w.q_gain));
+  KL_ASSIGN(a.k_gain, c.vector(w.k_gain));
+  if (w.rope != nullptr && w.rope->enabled) {
+    KL_ASSIGN(const DeviceRope table, rope_tables(c, *w.rope));
+    a.turn = table.turns;
+    a.component = table.components;
+    a.pairs = w.rope->dims / 2;
+    a.neighbours = w.rope->style == RopeStyle::neighbours;
+  }
+  a.positions = c.step(c.params().positions());
+  a.rows = {c.step(&c.params().header().rows), 1};
+  a.heads = w.heads;
+  a.kv_heads = w.kv_heads;
+  a.head_size = w.head_size;
+  a.eps = w.eps;
+  Launch l = make_launch(std::string("kv_write__") + name(c.plan.config.kv), a, kKvWriteThreads);
+  l.grid[0] = groups_of(w.heads + 2 * w.kv_heads, kKvWriteWarps);
   l.grid[1] = c.plan.config.rows;
   l.stage = stage;
   out.push_back(std::move(l));

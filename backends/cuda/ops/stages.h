@@ -1,5 +1,6 @@
 // Launches that several ops are made of. Each appends its launches with the stage's number.
 #pragma once
+#include "cuda/common/kv_pages.h"
 #include "cuda/kernel_table.h"
 #include "cuda/kernels/linear.h"
 
@@ -15,6 +16,8 @@ void use_vector(Support& s, WeightId w);  // when present
 std::string matrix_refusal(const SupportContext& c, WeightId w);
 // What the input of a linear with this weight is rounded to: quantized weights follow the run's choice, others are never met with rounded inputs.
 ActivationFormat activations_for(const SupportContext& c, WeightId w);
+// Empty: a cache of such heads runs; else why not.
+std::string kv_refusal(const SupportContext& c, uint32_t kv_heads, uint32_t head_size);
 // Bytes of [rows width] float32 in scratch.
 uint64_t rows_bytes(uint64_t rows, uint64_t width);
 // Bytes of the same rows rounded to a format, in scratch.
@@ -60,5 +63,20 @@ Status add_linear(const BindContext& c, uint32_t stage, const LinearStage& l, La
 
 Status add_rope(const BindContext& c, uint32_t stage, const RopeSpec& rope, uint32_t heads, uint32_t head_size, const float* x, float* y,
                 Launches& out);
+
+// The group's pages as kernels take them.
+KvPages kv_pages(const BindContext& c, KvRef cache);
+
+// k and v into the cache; before that head norms and rope, where there are any, for q as well.
+struct KvWriteStage {
+  const float *q = nullptr, *k = nullptr, *v = nullptr;  // q: optional, with heads
+  float* q_out = nullptr;
+  KvRef cache;
+  uint32_t heads = 0, kv_heads = 0, head_size = 0;
+  WeightId q_gain, k_gain;  // optional
+  float eps = 0;
+  const RopeSpec* rope = nullptr;
+};
+Status add_kv_write(const BindContext& c, uint32_t stage, const KvWriteStage& w, Launches& out);
 
 }  // namespace kl::cuda

@@ -10,9 +10,8 @@ namespace kl::cuda {
 std::span<const CudaKernel> kernels() {
   static const CudaKernel kTable[] = {
       // One row a line: rows are added side by side.
-      kSelectNormHead, kNormGateUp, kNormLinear, kLinearResidual, kLinear, kNormAdd,
-      kNorm,           kGatherRows, kRope,       kActivate,       kAdd,    kSelectRows,
-      kNormQkvRope,    kKvWrite,    kAttention,  kDenseAttention,
+      kSelectNormHead, kNormGateUp, kNormLinear, kLinearResidual, kLinear,      kNormAdd, kNorm,      kGatherRows,
+      kRope,           kActivate,   kAdd,        kSelectRows,     kNormQkvRope, kKvWrite, kAttention, kDenseAttention,
   };
   return kTable;
 }

@@ -10,10 +10,9 @@ namespace kl::ops {
 namespace {
 
 // Ops that may not be refused, in any case of the list.
-const std::set<std::string> kComplete = {"linear",      "norm_linear", "linear_residual", "norm_gate_up", "select_norm_head",
-                                         "norm",        "norm_add",    "activate",        "add",          "rope",
-                                         "gather_rows", "select_rows",
-                                         "kv_write",    "attention",   "dense_attention", "norm_qkv_rope"};
+const std::set<std::string> kComplete = {
+    "linear", "norm_linear", "linear_residual", "norm_gate_up", "select_norm_head", "norm",      "norm_add",        "activate",
+    "add",    "rope",        "gather_rows",     "select_rows",  "kv_write",         "attention", "dense_attention", "norm_qkv_rope"};
 
 class CudaCase : public cuda::OnDevice, public testing::WithParamInterface<OpCase> {};
 

@@ -44,16 +44,15 @@ struct AttentionShared {
   SharedPointer<float> state;    // [5][queries]: most, sum, keep, take of a query; m of the span
   SharedPointer<uint32_t> seen;  // [queries][2]
 };
-#define KL_ATTENTION_SHARED(NAME)                                                  \
-  KL_SHARED(float, NAME##_query, kQueryFloats);                                    \
-  KL_SHARED(float, NAME##_out, kQueryFloats);                                      \
-  KL_SHARED(float, NAME##_weight, kAttentionQueries* kSpan);                       \
-  KL_SHARED(float, NAME##_part, kAttentionWarps* kAttentionQueries* kChunk);       \
-  KL_SHARED(float, NAME##_meet, 2 * kAttentionWarps * kAttentionQueries);          \
-  KL_SHARED(float, NAME##_state, 5 * kAttentionQueries);                           \
-  KL_SHARED(uint32_t, NAME##_seen, 2 * kAttentionQueries);                         \
-  const AttentionShared NAME = {NAME##_query, NAME##_out,   NAME##_weight, NAME##_part, \
-                                NAME##_meet,  NAME##_state, NAME##_seen}
+#define KL_ATTENTION_SHARED(NAME)                                            \
+  KL_SHARED(float, NAME##_query, kQueryFloats);                              \
+  KL_SHARED(float, NAME##_out, kQueryFloats);                                \
+  KL_SHARED(float, NAME##_weight, kAttentionQueries* kSpan);                 \
+  KL_SHARED(float, NAME##_part, kAttentionWarps* kAttentionQueries* kChunk); \
+  KL_SHARED(float, NAME##_meet, 2 * kAttentionWarps * kAttentionQueries);    \
+  KL_SHARED(float, NAME##_state, 5 * kAttentionQueries);                     \
+  KL_SHARED(uint32_t, NAME##_seen, 2 * kAttentionQueries);                   \
+  const AttentionShared NAME = {NAME##_query, NAME##_out, NAME##_weight, NAME##_part, NAME##_meet, NAME##_state, NAME##_seen}
 
 // Scores, weights and the weighted sum of V of one span; `each(query, dimension, value)` takes what is complete. keys:
 //   score(position, n, s)             s[i] = query i . key, for the n queries
@@ -62,8 +61,8 @@ struct AttentionShared {
 // all: the keys that some query sees. After it state holds the span's m and, merged with what was before, most, sum, keep and take; keep = 1, take = 0 and `each` is
 // not called for a query that sees none of the span.
 template <class Keys, class Each>
-KL_DEVICE void attend_span(const AttentionShared& s, const Keys& keys, uint32_t n, uint32_t span, Seen all, uint32_t size, float scale, float cap,
-                           const Each& each) {
+KL_DEVICE void attend_span(const AttentionShared& s, const Keys& keys, uint32_t n, uint32_t span, Seen all, uint32_t size, float scale,
+                           float cap, const Each& each) {
   const uint32_t thread = threadIdx.x, warp = thread / 32, lane = thread % 32, first = span * kSpan, position = first + thread;
   float score[kAttentionQueries];
   KL_UNROLL

@@ -257,7 +257,7 @@ KL_DEVICE void merge(const AttentionArgs& a) {
 
 }  // namespace
 
-#define KL_FORMAT(F)                                                                                         \
+#define KL_FORMAT(F)                                                                                     \
   KL_KERNEL(attention__walk_##F, AttentionArgs, kAttentionThreads) { attention<KvFormat::F, false>(a); } \
   KL_KERNEL(attention__split_##F, AttentionArgs, kAttentionThreads) { attention<KvFormat::F, true>(a); }
 KL_FORMAT(f32)

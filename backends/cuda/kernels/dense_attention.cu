@@ -69,7 +69,8 @@ KL_KERNEL(dense_attention, DenseAttentionArgs, kAttentionThreads) {
     const uint64_t origin = static_cast<uint64_t>(begin) * width + h * size;
     const DenseKeys keys{a.k + origin, a.v + origin, s.query, width, size, count};
     for (uint32_t span = 0; span * kSpan < count; ++span)
-      attend_span(s, keys, n, span, Seen{0, count}, size, a.scale, 0.0f, [&](uint32_t i, uint32_t d, float v) { add_to_out(s, i, d, v, size); });
+      attend_span(s, keys, n, span, Seen{0, count}, size, a.scale, 0.0f,
+                  [&](uint32_t i, uint32_t d, float v) { add_to_out(s, i, d, v, size); });
     for (uint32_t at = thread; at < n * size; at += kSpan) {
       const float sum = s.state[kAttentionQueries + at / size], out = s.out[at];
       a.y[place(at)] = sum > 0.0f ? out / sum : 0.0f;

@@ -50,7 +50,9 @@ KL_DEVICE void turn_head(const KvWriteArgs& a, SharedPointer<float> x, uint32_t 
   __syncwarp();
 }
 
-KL_DEVICE void put_half(uint8_t* at, uint32_t index, uint32_t bits) { reinterpret_cast<uint16_t*>(at)[index] = static_cast<uint16_t>(bits); }
+KL_DEVICE void put_half(uint8_t* at, uint32_t index, uint32_t bits) {
+  reinterpret_cast<uint16_t*>(at)[index] = static_cast<uint16_t>(bits);
+}
 
 // round_half_even(v / step) within [low, high]; v counts as 0 where the step is 0; low for what is not a number.
 KL_DEVICE int32_t code_of(float v, float inverse, int32_t low, int32_t high) {
@@ -121,7 +123,8 @@ KL_DEVICE void write_q4(const KvPages& p, uint8_t* head, uint32_t token, SharedP
       if constexpr (kIsK) {
         // Lane is d % 32: the votes are the word of fifth bits, and dimension d + 4 is four lanes on.
         const uint32_t fifths = __ballot_sync(kFullWarp, d < size && code >= 16 ? 1 : 0), other = __shfl_xor_sync(kFullWarp, code, 4);
-        if (d < size && lane % 8 < 4) head[p.k + (d / 8 * 32 + token) * 4 + d % 4] = static_cast<uint8_t>((code & 15u) | (other & 15u) << 4);
+        if (d < size && lane % 8 < 4)
+          head[p.k + (d / 8 * 32 + token) * 4 + d % 4] = static_cast<uint8_t>((code & 15u) | (other & 15u) << 4);
         if (d < size && lane == 0) reinterpret_cast<uint32_t*>(head + p.k_bits)[d / 32 * 32 + token] = fifths;
       } else {
         __syncwarp();
@@ -134,7 +137,8 @@ KL_DEVICE void write_q4(const KvPages& p, uint8_t* head, uint32_t token, SharedP
     const uint32_t columns = size / 2;
     for (uint32_t c = lane; c < columns; c += 32) {
       const float first = x[c], second = x[c + columns];
-      head[p.v + (token / 4 * columns + c) * 4 + token % 4] = static_cast<uint8_t>(static_cast<uint32_t>(first) | static_cast<uint32_t>(second) << 4);
+      head[p.v + (token / 4 * columns + c) * 4 + token % 4] =
+          static_cast<uint8_t>(static_cast<uint32_t>(first) | static_cast<uint32_t>(second) << 4);
     }
   }
 }

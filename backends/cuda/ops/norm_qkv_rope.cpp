@@ -1,5 +1,5 @@
 // norm_qkv_rope: q, k, v = norm(x) W' + b; heads normed and turned; k and v into the cache.
-// Stages: norm; rounding, where the plan rounds; the three products, side by side; head norms, rope and the cache write in one.
+// Stages: norm, with rounding to 8 bits where the plan wants that (f16: a stage of its own); the three products, side by side; head norms, rope and the cache write in one.
 #include "cuda/ops/ops.h"
 #include "cuda/ops/stages.h"
 
@@ -40,8 +40,8 @@ Answer support(const Op& op, const SupportContext& c) {
   s.activations = activations_for(c, o.wq);
   for (const WeightId w : {o.wq, o.wk, o.wv}) use_matrix(c, s, w);
   for (const WeightId w : {o.gain, o.bq, o.bk, o.bv, o.q_gain, o.k_gain, o.rope.factors}) use_vector(s, w);
-  s.stages.push_back({"norm"});
-  if (s.activations != ActivationFormat::f32) s.stages.push_back({"round"});
+  s.stages.push_back({s.activations == ActivationFormat::q8 ? "norm+round" : "norm"});
+  if (s.activations == ActivationFormat::f16) s.stages.push_back({"round"});
   s.stages.push_back({"qkv"});
   s.stages.push_back({"heads+cache"});
   s.scratch_bytes =
@@ -66,10 +66,14 @@ Status bind(const Op& op, const BindContext& c, Launches& out) {
   n.gain = o.gain;
   n.width = k;
   n.eps = o.eps;
-  KL_TRY(add_norm(c, stage++, n, out));
   LinearInput in;
-  in.x = n.out;
-  if (activations != ActivationFormat::f32) in = add_round(c, stage++, n.out, s.rounded, rows, most, k, out);
+  if (activations == ActivationFormat::q8) {
+    KL_ASSIGN(in, add_norm_quantize(c, stage++, n, s.rounded, out));
+  } else {
+    KL_TRY(add_norm(c, stage++, n, out));
+    in.x = n.out;
+    if (activations == ActivationFormat::f16) in = add_round(c, stage++, n.out, s.rounded, rows, most, k, out);
+  }
 
   const auto linear = [&](WeightId w, WeightId bias, float* to) {
     LinearStage l;

@@ -56,7 +56,9 @@ uint64_t rounded_bytes(ActivationFormat format, uint64_t rows, uint64_t width) {
 
 uint32_t groups_of(uint64_t items, uint32_t per_group) { return static_cast<uint32_t>(ceil_div(items, per_group)); }
 
-Status add_norm(const BindContext& c, uint32_t stage, const NormStage& n, Launches& out) {
+namespace {
+
+Result<NormArgs> norm_args(const BindContext& c, const NormStage& n) {
   NormArgs a{};
   a.x = n.x;
   a.y = n.out;
@@ -68,6 +70,25 @@ Status add_norm(const BindContext& c, uint32_t stage, const NormStage& n, Launch
   a.width = n.width;
   a.eps = n.eps;
   a.layer = n.layer;
+  return a;
+}
+
+QuantizedRows quantized_rows(const BindContext& c, uint64_t offset, uint64_t rows, uint32_t k) {
+  std::byte* to = c.scratch(offset);
+  const QuantizedPlaces p = quantized_places(rows, k);
+  return {reinterpret_cast<int8_t*>(to), reinterpret_cast<float*>(to + p.scale), reinterpret_cast<float*>(to + p.sum),
+          groups_of(k, kTileColumns)};
+}
+LinearInput input_of(const QuantizedRows& rows) {
+  LinearInput in;
+  in.q = {rows.codes, rows.scale, rows.sum};
+  return in;
+}
+
+}  // namespace
+
+Status add_norm(const BindContext& c, uint32_t stage, const NormStage& n, Launches& out) {
+  KL_ASSIGN(const NormArgs a, norm_args(c, n));
   Launch l = make_launch("norm", a, kNormThreads);
   l.grid[0] = n.parts;
   l.grid[1] = n.most_rows;
@@ -76,24 +97,31 @@ Status add_norm(const BindContext& c, uint32_t stage, const NormStage& n, Launch
   return {};
 }
 
+Result<LinearInput> add_norm_quantize(const BindContext& c, uint32_t stage, const NormStage& n, uint64_t offset, Launches& out) {
+  NormQuantizeArgs a{};
+  KL_ASSIGN(a.norm, norm_args(c, n));
+  a.to = quantized_rows(c, offset, n.most_rows, n.width);
+  Launch l = make_launch("norm__quantize", a, kNormThreads);
+  l.grid[1] = n.most_rows;
+  l.stage = stage;
+  out.push_back(std::move(l));
+  return input_of(a.to);
+}
+
 LinearInput add_round(const BindContext& c, uint32_t stage, const float* x, uint64_t offset, const RowCount& rows, uint32_t most_rows,
                       uint32_t k, Launches& out) {
   LinearInput in;
-  std::byte* to = c.scratch(offset);
-  const uint32_t tiles = groups_of(k, kTileColumns);
   Launch l;
   if (c.planned.support.activations == ActivationFormat::f16) {
-    RoundHalfArgs a{x, reinterpret_cast<float*>(to), rows, k};
+    RoundHalfArgs a{x, reinterpret_cast<float*>(c.scratch(offset)), rows, k};
     in.x = a.y;
     l = make_launch("quantize__half", a, kQuantizeThreads);
     l.grid[0] = groups_of(k, kQuantizeThreads);
   } else {
-    const QuantizedPlaces p = quantized_places(most_rows, k);
-    QuantizeArgs a{
-        x, reinterpret_cast<int8_t*>(to), reinterpret_cast<float*>(to + p.scale), reinterpret_cast<float*>(to + p.sum), rows, k, tiles};
-    in.q = {a.codes, a.scale, a.sum};
+    const QuantizeArgs a{x, quantized_rows(c, offset, most_rows, k), rows, k};
+    in = input_of(a.to);
     l = make_launch("quantize", a, kQuantizeThreads);
-    l.grid[0] = groups_of(uint64_t{tiles} * 16, kQuantizeThreads);
+    l.grid[0] = groups_of(uint64_t{a.to.tiles} * 16, kQuantizeThreads);
   }
   l.grid[1] = most_rows;
   l.stage = stage;

@@ -50,6 +50,9 @@ struct LinearInput {
 LinearInput add_round(const BindContext& c, uint32_t stage, const float* x, uint64_t offset, const RowCount& rows, uint32_t most_rows,
                       uint32_t k, Launches& out);
 
+// RMS norm and rounding to 8 bits in one launch, the same bits as add_norm and add_round; n.out is not used. rounded_bytes() of scratch at `offset`.
+Result<LinearInput> add_norm_quantize(const BindContext& c, uint32_t stage, const NormStage& n, uint64_t offset, Launches& out);
+
 struct LinearStage {
   LinearInput in;
   float* out = nullptr;

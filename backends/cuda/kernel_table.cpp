@@ -15,7 +15,7 @@ std::span<const CudaKernel> kernels() {
       kSelectNormHeadFew, kNormGateUpFew, kNormLinearFew, kLinearResidualFew, kLinearFew,
       kSelectNormHead, kNormGateUp, kNormLinear, kLinearResidual, kLinear, kNormAdd,
       kNorm,           kGatherRows, kRope,       kActivate,       kAdd,    kSelectRows,
-      kSample,         kPool,       kPatchify,
+      kSample,         kPool,       kPatchify,    kNormQkvRope,   kKvWrite, kAttention, kDenseAttention,
       // clang-format on
   };
   return kTable;

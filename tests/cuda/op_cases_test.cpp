@@ -13,9 +13,10 @@ namespace kl::ops {
 namespace {
 
 // Ops that may not be refused, in any case of the list.
-const std::set<std::string> kComplete = {"linear",      "norm_linear", "linear_residual", "norm_gate_up", "select_norm_head",
-                                         "norm",        "norm_add",    "activate",        "add",          "rope",
-                                         "gather_rows", "select_rows", "sample",          "pool",         "patchify"};
+const std::set<std::string> kComplete = {
+    "linear", "norm_linear", "linear_residual", "norm_gate_up", "select_norm_head", "norm",      "norm_add",        "activate",
+    "add",    "rope",        "gather_rows",     "select_rows",  "kv_write",         "attention", "dense_attention", "norm_qkv_rope",
+    "sample", "pool",        "patchify"};
 
 class CudaCase : public cuda::OnDevice, public testing::WithParamInterface<OpCase> {};
 
@@ -118,6 +119,25 @@ TEST_F(CudaBits, PathsSayWhyTheyRefuse) {
   EXPECT_THAT(planned("f16", 128), HasSubstr("linear.row"));
   cuda_host::machine().gpus.at(0) = {};
   cuda::device_under_test().lose();
+}
+
+// Attention by spans side by side (a bucket of few rows) and by one block after the other: the same bits, whatever rows share a step and in whatever order things run.
+TEST_F(CudaBits, OfAttentionAreTheSameSplitAndWalked) {
+  size_t compared = 0;
+  for (const OpCase& c : all_cases()) {
+    const uint32_t rows = c.number("T", 1), seen = c.number("S", 1);
+    if (c.op != "attention" || rows > 8 || (seen == 600 && rows == 5) || seen == 33) continue;
+    Built built = build(c);
+    cuda_host::machine().seed = 3;
+    const auto walked = run(*device_, built);
+    built.config.rows = built.config.outputs = 8;  // history too goes in by eights
+    cuda_host::machine().seed = 91;
+    const auto split = run(*device_, built);
+    ASSERT_TRUE(walked.ok() && split.ok()) << c.text() << walked.status().message() << split.status().message();
+    EXPECT_EQ(walked->values, split->values) << c.text();
+    ++compared;
+  }
+  EXPECT_GT(compared, 30U);
 }
 
 }  // namespace

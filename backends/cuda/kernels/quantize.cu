@@ -5,7 +5,7 @@
 // Grid (ceil(tiles / 16), R), 16 lanes a tile: 8 to a group, 4 values each, written where linear.h has them. Bytes: 4 K read, 1.25 K written a row.
 #include "cuda/kernels/quantize.h"
 
-#include "cuda/common/numbers.cuh"
+#include "cuda/common/quantize.cuh"
 
 namespace kl::cuda {
 
@@ -14,37 +14,8 @@ KL_KERNEL(quantize, QuantizeArgs, kQuantizeThreads) {
   if (t >= live_rows(a.rows)) return;
   uint4 bits = make_uint4(0, 0, 0, 0);
   if (k < a.k) bits = load_16(a.x + static_cast<uint64_t>(t) * a.k + k);
-  const uint32_t words[4] = {bits.x, bits.y, bits.z, bits.w};
-  uint32_t most = 0;
-  KL_UNROLL
-  for (uint32_t i = 0; i < 4; ++i) {
-    const uint32_t magnitude = words[i] & 0x7fffffffu;
-    most = magnitude > most ? magnitude : most;
-  }
-  KL_UNROLL
-  for (int step = 1; step < 8; step *= 2) {
-    const uint32_t other = __shfl_xor_sync(kFullWarp, most, step);
-    most = other > most ? other : most;
-  }
-  const GroupScale s = group_scale(most);
-  uint32_t packed = 0;
-  int32_t sum = 0;
-  KL_UNROLL
-  for (uint32_t i = 0; i < 4; ++i) {
-    const int32_t code = __float2int_rn(__uint_as_float(words[i]) * s.inverse);
-    packed |= (static_cast<uint32_t>(code) & 255u) << (8 * i);
-    sum += code;
-  }
-  KL_UNROLL
-  for (int step = 1; step < 8; step *= 2) sum += __shfl_xor_sync(kFullWarp, sum, step);
-  if (k >= a.tiles * 64) return;
-  const uint64_t tile = static_cast<uint64_t>(t) * a.tiles + at / 16;
-  *reinterpret_cast<uint32_t*>(a.codes + tile * 64 + at % 4 * 16 + at % 16 / 4 * 4) = packed;
-  if (at % 8 == 0) {
-    const uint64_t group = static_cast<uint64_t>(t) * a.tiles * 2 + at / 8;
-    a.scale[group] = s.scale;
-    a.sum[group] = s.scale * static_cast<float>(sum);
-  }
+  const float x[4] = {__uint_as_float(bits.x), __uint_as_float(bits.y), __uint_as_float(bits.z), __uint_as_float(bits.w)};
+  quantize_four(a.to, t, at, x);
 }
 
 KL_KERNEL(quantize__halves, RoundHalvesArgs, kQuantizeThreads) {

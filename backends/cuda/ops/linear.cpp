@@ -1,6 +1,6 @@
 // linear and the fused ops around one: y = (residual +) norm?(x) w' (+ bias), act(norm(x) gate') * (norm(x) up'), norm(select(x)) head'.
 // Three rows of the table each: many rows, few rows, and a row kernel (LinearPath). Stages: norm into scratch, where there is one; rounding to the plan's
-// activation format, where it is not f32; the product.
+// activation format, where it is not f32 (8 bits: with the norm); the product.
 #include "cuda/ops/ops.h"
 #include "cuda/ops/stages.h"
 
@@ -55,11 +55,12 @@ Answer support(const Op& op, const SupportContext& c) {
   use_vector(s, o.bias);
   const uint64_t rows = c.max_rows(o.out);
   const uint32_t k = c.info(o.w).k;
+  const bool together = o.gain.valid() && s.activations == ActivationFormat::q8;
   if (o.gain.valid()) {
-    s.stages.push_back({o.selects ? "select+norm" : "norm"});
-    s.scratch_bytes += rows_bytes(rows, k);
+    s.stages.push_back({together ? (o.selects ? "select+norm+round" : "norm+round") : o.selects ? "select+norm" : "norm"});
+    s.scratch_bytes += together ? rounded_bytes(s.activations, rows, k) : rows_bytes(rows, k);
   }
-  if (s.activations != ActivationFormat::f32) {
+  if (s.activations != ActivationFormat::f32 && !together) {
     s.stages.push_back({"round"});
     s.scratch_bytes += rounded_bytes(s.activations, rows, k);
   }
@@ -86,11 +87,16 @@ Status bind(const Op& op, const BindContext& c, Launches& out) {
     n.selects = o.selects;
     n.width = k;
     n.eps = o.eps;
-    KL_TRY(add_norm(c, stage++, n, out));
-    l.in.x = n.out;
-    used += rows_bytes(l.most_rows, k);
+    if (c.planned.support.activations == ActivationFormat::q8) {
+      KL_ASSIGN(l.in, add_norm_quantize(c, stage++, n, used, out));
+    } else {
+      KL_TRY(add_norm(c, stage++, n, out));
+      l.in.x = n.out;
+      used += rows_bytes(l.most_rows, k);
+    }
   }
-  if (c.planned.support.activations != ActivationFormat::f32) l.in = add_round(c, stage++, l.in.x, used, l.rows, l.most_rows, k, out);
+  const bool rounds = c.planned.support.activations != ActivationFormat::f32 && l.in.q.codes == nullptr;
+  if (rounds) l.in = add_round(c, stage++, l.in.x, used, l.rows, l.most_rows, k, out);
   l.out = c.value(o.out);
   l.w = o.w;
   l.up = o.up;

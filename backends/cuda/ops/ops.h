@@ -16,5 +16,11 @@ extern const CudaKernel kRope;
 extern const CudaKernel kSample;
 // vision.cpp
 extern const CudaKernel kPool, kPatchify;
+// norm_qkv_rope.cpp
+extern const CudaKernel kNormQkvRope;
+// kv_write.cpp
+extern const CudaKernel kKvWrite;
+// attention.cpp
+extern const CudaKernel kAttention, kDenseAttention;
 
 }  // namespace kl::cuda

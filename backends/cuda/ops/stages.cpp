@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/checked.h"
+#include "cuda/kernels/kv_write.h"
 #include "cuda/kernels/norm.h"
 #include "cuda/kernels/quantize.h"
 #include "cuda/kernels/rope.h"
@@ -82,6 +83,11 @@ LinearPath best_path(const Gpu& gpu, ActivationFormat inputs, uint64_t rows) {
   return LinearPath::row;
 }
 
+std::string kv_refusal(const SupportContext& c, uint32_t kv_heads, uint32_t head_size) {
+  if (!valid(KvPageShape{c.config.kv, head_size, kv_heads})) return format("head size %u is not a multiple of 8 from 8 to 1024", head_size);
+  return {};
+}
+
 uint64_t rows_bytes(uint64_t rows, uint64_t width) { return round_up(rows * width * sizeof(float), kAlignment); }
 
 uint64_t rounded_bytes(ActivationFormat format, uint64_t rows, uint64_t width) {
@@ -92,7 +98,9 @@ uint64_t rounded_bytes(ActivationFormat format, uint64_t rows, uint64_t width) {
 
 uint32_t groups_of(uint64_t items, uint32_t per_group) { return static_cast<uint32_t>(ceil_div(items, per_group)); }
 
-Status add_norm(const BindContext& c, uint32_t stage, const NormStage& n, Launches& out) {
+namespace {
+
+Result<NormArgs> norm_args(const BindContext& c, const NormStage& n) {
   NormArgs a{};
   a.x = n.x;
   a.y = n.out;
@@ -104,6 +112,25 @@ Status add_norm(const BindContext& c, uint32_t stage, const NormStage& n, Launch
   a.width = n.width;
   a.eps = n.eps;
   a.layer = n.layer;
+  return a;
+}
+
+QuantizedRows quantized_rows(const BindContext& c, uint64_t offset, uint64_t rows, uint32_t k) {
+  std::byte* to = c.scratch(offset);
+  const QuantizedPlaces p = quantized_places(rows, k);
+  return {reinterpret_cast<int8_t*>(to), reinterpret_cast<float*>(to + p.scale), reinterpret_cast<float*>(to + p.sum),
+          groups_of(k, kTileColumns)};
+}
+LinearInput input_of(const QuantizedRows& rows) {
+  LinearInput in;
+  in.q = {rows.codes, rows.scale, rows.sum};
+  return in;
+}
+
+}  // namespace
+
+Status add_norm(const BindContext& c, uint32_t stage, const NormStage& n, Launches& out) {
+  KL_ASSIGN(const NormArgs a, norm_args(c, n));
   Launch l = make_launch("norm", a, kNormThreads);
   l.grid[0] = n.parts;
   l.grid[1] = n.most_rows;
@@ -112,30 +139,39 @@ Status add_norm(const BindContext& c, uint32_t stage, const NormStage& n, Launch
   return {};
 }
 
+Result<LinearInput> add_norm_quantize(const BindContext& c, uint32_t stage, const NormStage& n, uint64_t offset, Launches& out) {
+  NormQuantizeArgs a{};
+  KL_ASSIGN(a.norm, norm_args(c, n));
+  a.to = quantized_rows(c, offset, n.most_rows, n.width);
+  Launch l = make_launch("norm__quantize", a, kNormThreads);
+  l.grid[1] = n.most_rows;
+  l.stage = stage;
+  out.push_back(std::move(l));
+  return input_of(a.to);
+}
+
 LinearInput add_round(const BindContext& c, uint32_t stage, const float* x, uint64_t offset, const RowCount& rows, uint32_t most_rows,
                       uint32_t k, Launches& out) {
   LinearInput in;
-  std::byte* to = c.scratch(offset);
-  const uint32_t tiles = groups_of(k, kTileColumns);
   Launch l;
   if (c.planned.support.activations == ActivationFormat::f16 && best_path(c.gpu, ActivationFormat::f16, most_rows) != LinearPath::row) {
+    std::byte* const to = c.scratch(offset);
+    const uint32_t tiles = groups_of(k, kTileColumns);
     const RoundHalvesArgs a{x,    reinterpret_cast<uint16_t*>(to), reinterpret_cast<float*>(to + halves_places(most_rows, k).sum), rows, k,
                             tiles};
     in.h = {a.values, a.sum};
     l = make_launch("quantize__halves", a, kQuantizeThreads);
     l.grid[0] = groups_of(uint64_t{tiles} * 16, kQuantizeThreads);
   } else if (c.planned.support.activations == ActivationFormat::f16) {
-    RoundHalfArgs a{x, reinterpret_cast<float*>(to), rows, k};
+    RoundHalfArgs a{x, reinterpret_cast<float*>(c.scratch(offset)), rows, k};
     in.x = a.y;
     l = make_launch("quantize__half", a, kQuantizeThreads);
     l.grid[0] = groups_of(k, kQuantizeThreads);
   } else {
-    const QuantizedPlaces p = quantized_places(most_rows, k);
-    QuantizeArgs a{
-        x, reinterpret_cast<int8_t*>(to), reinterpret_cast<float*>(to + p.scale), reinterpret_cast<float*>(to + p.sum), rows, k, tiles};
-    in.q = {a.codes, a.scale, a.sum};
+    const QuantizeArgs a{x, quantized_rows(c, offset, most_rows, k), rows, k};
+    in = input_of(a.to);
     l = make_launch("quantize", a, kQuantizeThreads);
-    l.grid[0] = groups_of(uint64_t{tiles} * 16, kQuantizeThreads);
+    l.grid[0] = groups_of(uint64_t{a.to.tiles} * 16, kQuantizeThreads);
   }
   l.grid[1] = most_rows;
   l.stage = stage;
@@ -187,14 +223,22 @@ Status add_linear(const BindContext& c, uint32_t stage, const LinearStage& l, La
   return {};
 }
 
-Status add_rope(const BindContext& c, uint32_t stage, const RopeSpec& rope, uint32_t heads, uint32_t head_size, const float* x, float* y,
-                Launches& out) {
+namespace {
+
+Result<DeviceRope> rope_tables(const BindContext& c, const RopeSpec& rope) {
   std::vector<float> factors;
   if (rope.factors.valid()) {
     factors.resize(rope.dims / 2);
     KL_TRY(c.read(rope.factors, std::as_writable_bytes(std::span(factors))));
   }
-  KL_ASSIGN(const DeviceRope table, c.ropes.get(rope, factors));
+  return c.ropes.get(rope, factors);
+}
+
+}  // namespace
+
+Status add_rope(const BindContext& c, uint32_t stage, const RopeSpec& rope, uint32_t heads, uint32_t head_size, const float* x, float* y,
+                Launches& out) {
+  KL_ASSIGN(const DeviceRope table, rope_tables(c, rope));
   RopeArgs a{};
   a.x = x;
   a.y = y;
@@ -208,6 +252,54 @@ Status add_rope(const BindContext& c, uint32_t stage, const RopeSpec& rope, uint
   a.neighbours = rope.style == RopeStyle::neighbours;
   Launch l = make_launch("rope", a, kRopeThreads);
   l.grid[0] = groups_of(uint64_t{heads} * head_size / 2, kRopeThreads);
+  l.grid[1] = c.plan.config.rows;
+  l.stage = stage;
+  out.push_back(std::move(l));
+  return {};
+}
+
+KvPages kv_pages(const BindContext& c, KvRef cache) {
+  const KvPageLayout l = c.kv_layout(cache);
+  const KvGroupInfo& g = c.plan.program.kv_groups[cache.group];
+  const StepParams p = c.params();
+  const auto at = [](size_t bytes) { return static_cast<uint32_t>(bytes); };
+  return {reinterpret_cast<uint8_t*>(c.kv_layer(cache)),
+          c.step(p.block_table(cache.group, 0)),
+          c.step(p.row_sequence()),
+          c.step(p.row_slot()),
+          c.plan.config.limits.pages,
+          at(page_bytes({c.plan.config.kv, g.head_size, g.heads})),
+          at(l.head_bytes),
+          at(l.v_scales),
+          at(l.k),
+          at(l.k_bits),
+          at(l.v)};
+}
+
+Status add_kv_write(const BindContext& c, uint32_t stage, const KvWriteStage& w, Launches& out) {
+  KvWriteArgs a{};
+  a.q = w.q;
+  a.k = w.k;
+  a.v = w.v;
+  a.q_out = w.q_out;
+  a.pages = kv_pages(c, w.cache);
+  KL_ASSIGN(a.q_gain, c.vector(w.q_gain));
+  KL_ASSIGN(a.k_gain, c.vector(w.k_gain));
+  if (w.rope != nullptr && w.rope->enabled) {
+    KL_ASSIGN(const DeviceRope table, rope_tables(c, *w.rope));
+    a.turn = table.turns;
+    a.component = table.components;
+    a.pairs = w.rope->dims / 2;
+    a.neighbours = w.rope->style == RopeStyle::neighbours;
+  }
+  a.positions = c.step(c.params().positions());
+  a.rows = {c.step(&c.params().header().rows), 1};
+  a.heads = w.heads;
+  a.kv_heads = w.kv_heads;
+  a.head_size = w.head_size;
+  a.eps = w.eps;
+  Launch l = make_launch(std::string("kv_write__") + name(c.plan.config.kv), a, kKvWriteThreads);
+  l.grid[0] = groups_of(w.heads + 2 * w.kv_heads, kKvWriteWarps);
   l.grid[1] = c.plan.config.rows;
   l.stage = stage;
   out.push_back(std::move(l));

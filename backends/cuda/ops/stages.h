@@ -1,5 +1,6 @@
 // Launches that several ops are made of. Each appends its launches with the stage's number.
 #pragma once
+#include "cuda/common/kv_pages.h"
 #include "cuda/kernel_table.h"
 #include "cuda/kernels/linear.h"
 
@@ -23,6 +24,8 @@ constexpr const char* name(LinearPath p) { return p == LinearPath::many ? "many"
 std::string path_refusal(LinearPath path, const Gpu& gpu, ActivationFormat inputs, uint64_t rows);
 // The first that takes them.
 LinearPath best_path(const Gpu& gpu, ActivationFormat inputs, uint64_t rows);
+// Empty: a cache of such heads runs; else why not.
+std::string kv_refusal(const SupportContext& c, uint32_t kv_heads, uint32_t head_size);
 // Bytes of [rows width] float32 in scratch.
 uint64_t rows_bytes(uint64_t rows, uint64_t width);
 // Bytes of the same rows rounded to a format, in scratch.
@@ -56,6 +59,9 @@ struct LinearInput {
 LinearInput add_round(const BindContext& c, uint32_t stage, const float* x, uint64_t offset, const RowCount& rows, uint32_t most_rows,
                       uint32_t k, Launches& out);
 
+// RMS norm and rounding to 8 bits in one launch, the same bits as add_norm and add_round; n.out is not used. rounded_bytes() of scratch at `offset`.
+Result<LinearInput> add_norm_quantize(const BindContext& c, uint32_t stage, const NormStage& n, uint64_t offset, Launches& out);
+
 struct LinearStage {
   LinearInput in;
   float* out = nullptr;
@@ -69,5 +75,20 @@ Status add_linear(const BindContext& c, uint32_t stage, const LinearStage& l, La
 
 Status add_rope(const BindContext& c, uint32_t stage, const RopeSpec& rope, uint32_t heads, uint32_t head_size, const float* x, float* y,
                 Launches& out);
+
+// The group's pages as kernels take them.
+KvPages kv_pages(const BindContext& c, KvRef cache);
+
+// k and v into the cache; before that head norms and rope, where there are any, for q as well.
+struct KvWriteStage {
+  const float *q = nullptr, *k = nullptr, *v = nullptr;  // q: optional, with heads
+  float* q_out = nullptr;
+  KvRef cache;
+  uint32_t heads = 0, kv_heads = 0, head_size = 0;
+  WeightId q_gain, k_gain;  // optional
+  float eps = 0;
+  const RopeSpec* rope = nullptr;
+};
+Status add_kv_write(const BindContext& c, uint32_t stage, const KvWriteStage& w, Launches& out);
 
 }  // namespace kl::cuda

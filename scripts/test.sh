@@ -174,6 +174,7 @@ cuda_host_tests() {
         grep -v '^\[ *\(OK\|RUN\|SKIPPED\)' "$out/log" | tail -n 60 >&2
         fail "expected the CUDA suite to pass on the emulation"
     fi
+    scripts/bench_gpu.sh --self-test build/release/bin/gpu_bench_emulated >&2 || fail "expected the GPU benchmark to be in order on the emulation"
     say "CUDA on the emulation: $(grep -c 'refused:' "$out/log") of $(grep -c '^\[ RUN' "$out/log") cases refused by the backend"
 }
 

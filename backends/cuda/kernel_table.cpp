@@ -10,8 +10,13 @@ namespace kl::cuda {
 std::span<const CudaKernel> kernels() {
   static const CudaKernel kTable[] = {
       // One row a line: rows are added side by side.
+      // clang-format off
+      kSelectNormHeadMany, kNormGateUpMany, kNormLinearMany, kLinearResidualMany, kLinearMany,
+      kSelectNormHeadFew, kNormGateUpFew, kNormLinearFew, kLinearResidualFew, kLinearFew,
       kSelectNormHead, kNormGateUp, kNormLinear, kLinearResidual, kLinear, kNormAdd,
       kNorm,           kGatherRows, kRope,       kActivate,       kAdd,    kSelectRows,
+      kSample,         kPool,       kPatchify,    kNormQkvRope,   kKvWrite, kAttention, kDenseAttention,
+      // clang-format on
   };
   return kTable;
 }

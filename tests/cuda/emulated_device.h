@@ -1,7 +1,10 @@
-// The device under test: the CUDA backend on the emulated driver, opened once for the whole run.
+// The device under test: the CUDA backend on the emulated driver, opened once for the whole run. With KINGLET_TEST_CUDA_MODULE=<libkinglet_cuda.so>: that
+// module on the machine's own card (scripts/bench_gpu.sh runs the op cases so).
 #pragma once
+#include <dlfcn.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
 #include <memory>
 
 #include "cuda/device.h"
@@ -14,7 +17,7 @@ class DeviceUnderTest final : public testing::Environment {
   void TearDown() override { device_.reset(); }
   Device* get() {
     if (device_ == nullptr) {
-      auto opened = open_cuda({.device = 0, .driver = &cuda_host::driver()});
+      auto opened = open();
       EXPECT_TRUE(opened.ok()) << opened.status().message();
       if (opened.ok()) device_ = std::move(*opened);
     }
@@ -23,6 +26,16 @@ class DeviceUnderTest final : public testing::Environment {
   void lose() { device_.reset(); }
 
  private:
+  static Result<std::unique_ptr<Device>> open() {
+    const char* path = std::getenv("KINGLET_TEST_CUDA_MODULE");
+    if (path == nullptr) return open_cuda({.device = 0, .driver = &cuda_host::driver()});
+    void* library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (library == nullptr) return error(Code::not_found, "%s", dlerror());
+    using Entry = const BackendModule* (*)();
+    const auto entry = reinterpret_cast<Entry>(dlsym(library, "kl_backend_module_cuda"));
+    if (entry == nullptr) return error(Code::not_found, "%s has no kl_backend_module_cuda", path);
+    return entry()->open({});
+  }
   std::unique_ptr<Device> device_;
 };
 

@@ -415,7 +415,7 @@ Result<Run> run(Device& device, const Built& built, int repeats, std::chrono::mi
   for (uint32_t i = 0; i < pages; ++i) p.block_table(0, 0)[i] = 2 * (pages - 1 - i) + 1;  // scattered, descending
   for (uint32_t at = 0; at < total;) {
     const bool last = at == built.history;
-    const uint32_t rows = last ? built.rows : std::min(kMaxRows, built.history - at);
+    const uint32_t rows = last ? built.rows : std::min({kMaxRows, built.config.rows, built.history - at});
     for (uint32_t r = 0; r < rows; ++r) {
       p.tokens()[r] = static_cast<int32_t>((at + r) * 7 % (4 * kMaxRows));
       for (int i = 0; i < 3; ++i) p.positions()[3 * r + static_cast<uint32_t>(i)] = static_cast<int32_t>(at + r);

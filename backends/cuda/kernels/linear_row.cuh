@@ -1,8 +1,11 @@
 // linear for few rows: decode. The order of sums is in common/linear.cuh.
-// A block takes a panel of 16 outputs and up to 8 rows; its 8 warps take a chain each, so that a warp's load is 512 neighbouring bytes of codes and the block's 4 KB.
-// Lanes with the same g = lane / 4 hold the same two outputs; what they computed of a block is added by shuffles. Chains meet in shared memory.
+// A block takes a panel of 16 outputs and up to 8 rows; its 8 warps take a chain each, so that a warp's load is 512 neighbouring bytes of codes and the
+// block's 4 KB. Lanes with the same g = lane / 4 hold the same two outputs; what they computed of a block is added by shuffles. Chains meet in shared memory.
 // Grid      (ceil(N / 16), ceil(rows / 8)); blocks beyond the live rows leave at once.
-// Bytes     the weights once per 8 rows, the inputs from cache. Bound: memory bandwidth. Not measured: there was no card.
+// Bytes     a step of up to 8 rows reads the weights once, N K b / 8 bytes, whatever its rows: N K b / (8 rows) a token, with b bits a weight as they lie:
+//           q4_0, iq4_nl 4.5   q4_k 4.625   mxfp4 4.25   q4_1 5   q5_0 5.5   q5_k 5.625   q5_1 6   q6_k 6.5625   q8_0 8.5   f16, bf16 16   f32 32
+//           and beside them 1.125 K (8-bit) or 4 K bytes of inputs a row, from L2 but for the first block that asks, and 4 N written. Weights by 16 bytes a
+//           lane, 512 a warp, 8-bit inputs by 16 bytes a lane and tile. Bound: memory bandwidth. Not measured: there was no card.
 #pragma once
 #include "cuda/common/linear.cuh"
 
@@ -28,9 +31,16 @@ KL_DEVICE void row_chain(const LinearArgs& a, const Matrix& m, uint32_t panel, u
   const uint32_t lane = threadIdx.x % 32, q = lane % 4, o = q % 2;
   KL_UNROLL
   for (uint32_t r = 0; r < kLinearRowRows; ++r) chain[r] = 0.0f;
+  Tile<F> next;  // 8-bit inputs: loaded one tile ahead, so that a warp has two under way
+  if (kQuantized && threadIdx.x / 32 < m.tiles) next.load(m, panel, threadIdx.x / 32, lane);
   for (uint32_t tile = threadIdx.x / 32; tile < m.tiles; tile += kChains) {
     Tile<F> w;
-    w.load(m, panel, tile, lane);
+    if constexpr (kQuantized) {
+      w = next;
+      if (tile + kChains < m.tiles) next.load(m, panel, tile + kChains, lane);
+    } else {
+      w.load(m, panel, tile, lane);
+    }
     if constexpr (kQuantized) {
       float d[2], least[2];
       KL_UNROLL
@@ -41,12 +51,12 @@ KL_DEVICE void row_chain(const LinearArgs& a, const Matrix& m, uint32_t panel, u
       KL_UNROLL
       for (uint32_t r = 0; r < kLinearRowRows; ++r) {
         if (r >= rows) break;
-        const uint64_t row = t0 + r, at = (row * m.tiles + tile) * 64 + 4 * q;
+        const uint64_t row = t0 + r, at = (row * m.tiles + tile) * 64 + 16 * q;
+        const uint4 codes = load_16(a.q.codes + at);
         int32_t part[2][2];
         KL_UNROLL
         for (uint32_t b = 0; b < 2; ++b) {
-          const auto low = static_cast<int32_t>(load_4(a.q.codes + at + 32 * b)),
-                     high = static_cast<int32_t>(load_4(a.q.codes + at + 32 * b + 16));
+          const auto low = static_cast<int32_t>(b == 0 ? codes.x : codes.z), high = static_cast<int32_t>(b == 0 ? codes.y : codes.w);
           KL_UNROLL
           for (uint32_t i = 0; i < 2; ++i) {
             if constexpr (F == Format::q6_k) {

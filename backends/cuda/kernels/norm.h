@@ -1,6 +1,7 @@
 // Arguments of norm.cu. Host and device.
 #pragma once
 #include "cuda/common/kernel_args.h"
+#include "cuda/kernels/quantize.h"
 
 namespace kl::cuda {
 
@@ -17,6 +18,11 @@ struct NormArgs {
   uint32_t width;  // W
   float eps;
   bool layer;  // layer norm, else RMS
+};
+
+struct NormQuantizeArgs {
+  NormArgs norm;  // RMS, one part, without bias and residual; W a multiple of 32; y is not written
+  QuantizedRows to;
 };
 
 }  // namespace kl::cuda

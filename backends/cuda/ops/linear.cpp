@@ -1,5 +1,6 @@
 // linear and the fused ops around one: y = (residual +) norm?(x) w' (+ bias), act(norm(x) gate') * (norm(x) up'), norm(select(x)) head'.
-// Stages: norm into scratch, where there is one; rounding to the plan's activation format, where it is not f32; the product.
+// Three rows of the table each: many rows, few rows, and a row kernel (LinearPath). Stages: norm into scratch, where there is one; rounding to the plan's
+// activation format, where it is not f32 (8 bits: with the norm); the product.
 #include "cuda/ops/ops.h"
 #include "cuda/ops/stages.h"
 
@@ -35,12 +36,18 @@ struct ToOperands {
 
 Operands operands(const Op& op) { return std::visit(ToOperands{}, op); }
 
+// The path's support: a row of the kernel table each, so that a plan's report says why a better one was not taken. bind() takes the one best_path names, which
+// is the first that does not refuse.
+template <LinearPath kPath>
 Answer support(const Op& op, const SupportContext& c) {
   const Operands o = operands(op);
   if (const std::string reason = matrix_refusal(c, o.w); !reason.empty()) return Refusal{reason};
   if (o.up.valid() && c.info(o.up).format != c.info(o.w).format)
     return refuse("gate is %s and up is %s", name(c.info(o.w).format), name(c.info(o.up).format));
+  if (const std::string reason = path_refusal(kPath, c.gpu, activations_for(c, o.w), c.max_rows(o.out)); !reason.empty())
+    return Refusal{reason};
   Support s;
+  s.kernel = name(kPath);
   s.activations = activations_for(c, o.w);
   use_matrix(c, s, o.w);
   if (o.up.valid()) use_matrix(c, s, o.up);
@@ -48,11 +55,12 @@ Answer support(const Op& op, const SupportContext& c) {
   use_vector(s, o.bias);
   const uint64_t rows = c.max_rows(o.out);
   const uint32_t k = c.info(o.w).k;
+  const bool together = o.gain.valid() && s.activations == ActivationFormat::q8;
   if (o.gain.valid()) {
-    s.stages.push_back({o.selects ? "select+norm" : "norm"});
-    s.scratch_bytes += rows_bytes(rows, k);
+    s.stages.push_back({together ? (o.selects ? "select+norm+round" : "norm+round") : o.selects ? "select+norm" : "norm"});
+    s.scratch_bytes += together ? rounded_bytes(s.activations, rows, k) : rows_bytes(rows, k);
   }
-  if (s.activations != ActivationFormat::f32) {
+  if (s.activations != ActivationFormat::f32 && !together) {
     s.stages.push_back({"round"});
     s.scratch_bytes += rounded_bytes(s.activations, rows, k);
   }
@@ -79,11 +87,16 @@ Status bind(const Op& op, const BindContext& c, Launches& out) {
     n.selects = o.selects;
     n.width = k;
     n.eps = o.eps;
-    KL_TRY(add_norm(c, stage++, n, out));
-    l.in.x = n.out;
-    used += rows_bytes(l.most_rows, k);
+    if (c.planned.support.activations == ActivationFormat::q8) {
+      KL_ASSIGN(l.in, add_norm_quantize(c, stage++, n, used, out));
+    } else {
+      KL_TRY(add_norm(c, stage++, n, out));
+      l.in.x = n.out;
+      used += rows_bytes(l.most_rows, k);
+    }
   }
-  if (c.planned.support.activations != ActivationFormat::f32) l.in = add_round(c, stage++, l.in.x, used, l.rows, l.most_rows, k, out);
+  const bool rounds = c.planned.support.activations != ActivationFormat::f32 && l.in.q.codes == nullptr;
+  if (rounds) l.in = add_round(c, stage++, l.in.x, used, l.rows, l.most_rows, k, out);
   l.out = c.value(o.out);
   l.w = o.w;
   l.up = o.up;
@@ -95,10 +108,15 @@ Status bind(const Op& op, const BindContext& c, Launches& out) {
 
 }  // namespace
 
-const CudaKernel kLinear = {"linear", "linear", support, bind};
-const CudaKernel kNormLinear = {"norm_linear", "norm_linear", support, bind};
-const CudaKernel kLinearResidual = {"linear_residual", "linear_residual", support, bind};
-const CudaKernel kNormGateUp = {"norm_gate_up", "norm_gate_up", support, bind};
-const CudaKernel kSelectNormHead = {"select_norm_head", "select_norm_head", support, bind};
+#define KL_PATHS(KERNEL, OP)                                                 \
+  const CudaKernel KERNEL##Many = {OP, OP, support<LinearPath::many>, bind}; \
+  const CudaKernel KERNEL##Few = {OP, OP, support<LinearPath::few>, bind};   \
+  const CudaKernel KERNEL = {OP, OP, support<LinearPath::row>, bind};
+KL_PATHS(kLinear, "linear")
+KL_PATHS(kNormLinear, "norm_linear")
+KL_PATHS(kLinearResidual, "linear_residual")
+KL_PATHS(kNormGateUp, "norm_gate_up")
+KL_PATHS(kSelectNormHead, "select_norm_head")
+#undef KL_PATHS
 
 }  // namespace kl::cuda

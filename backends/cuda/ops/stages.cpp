@@ -1,6 +1,9 @@
 #include "cuda/ops/stages.h"
 
+#include <algorithm>
+
 #include "core/checked.h"
+#include "cuda/kernels/kv_write.h"
 #include "cuda/kernels/norm.h"
 #include "cuda/kernels/quantize.h"
 #include "cuda/kernels/rope.h"
@@ -23,6 +26,21 @@ QuantizedPlaces quantized_places(uint64_t rows, uint64_t width) {
   return p;
 }
 
+// The same for halves and their sums.
+struct HalvesPlaces {
+  uint64_t sum = 0, bytes = 0;
+};
+HalvesPlaces halves_places(uint64_t rows, uint64_t width) {
+  const uint64_t tiles = ceil_div(width, kTileColumns);
+  const uint64_t sum = round_up(rows * tiles * kTileColumns * 2, kAlignment);
+  return {sum, sum + rows_bytes(rows, 2 * tiles)};
+}
+
+// From here on cards have mma.sync m16n8k32 over bytes and m16n8k16 over halves.
+constexpr int kTensorArchitecture = 80;
+// Rows from which a kernel is taken. Guesses: there was no card to measure on. The bits do not depend on them.
+constexpr uint64_t kFewFrom = 5, kManyFrom = kLinearFewRows + 1, kTileFrom = 33;
+
 }  // namespace
 
 void use_matrix(const SupportContext& c, Support& s, WeightId w) { s.weights.push_back({w, layout_name(c.info(w).format)}); }
@@ -41,16 +59,48 @@ ActivationFormat activations_for(const SupportContext& c, WeightId w) {
   return quantized(c.info(w).format) ? c.config.activations : ActivationFormat::f32;
 }
 
+std::string path_refusal(LinearPath path, const Gpu& gpu, ActivationFormat inputs, uint64_t rows) {
+  const bool tensor = gpu.architecture >= kTensorArchitecture;
+  if (path == LinearPath::row)
+    return inputs == ActivationFormat::f16 && tensor ? "16-bit inputs are the tensor cores' on this card, for any number of rows" : "";
+  const bool many = path == LinearPath::many;
+  if (inputs == ActivationFormat::f32) {
+    if (!many) return "inputs are f32";
+    return rows < kTileFrom
+               ? format("%llu rows, fewer than %llu", static_cast<unsigned long long>(rows), static_cast<unsigned long long>(kTileFrom))
+               : "";
+  }
+  if (!tensor) return format("sm_%d: mma.sync m16n8k32 needs sm_%d", gpu.architecture, kTensorArchitecture);
+  const uint64_t from = many ? kManyFrom : inputs == ActivationFormat::f16 ? 1 : kFewFrom;
+  return rows < from ? format("%llu rows, fewer than %llu", static_cast<unsigned long long>(rows), static_cast<unsigned long long>(from))
+                     : "";
+}
+
+LinearPath best_path(const Gpu& gpu, ActivationFormat inputs, uint64_t rows) {
+  for (const LinearPath path : {LinearPath::many, LinearPath::few}) {
+    if (path_refusal(path, gpu, inputs, rows).empty()) return path;
+  }
+  return LinearPath::row;
+}
+
+std::string kv_refusal(const SupportContext& c, uint32_t kv_heads, uint32_t head_size) {
+  if (!valid(KvPageShape{c.config.kv, head_size, kv_heads})) return format("head size %u is not a multiple of 8 from 8 to 1024", head_size);
+  return {};
+}
+
 uint64_t rows_bytes(uint64_t rows, uint64_t width) { return round_up(rows * width * sizeof(float), kAlignment); }
 
 uint64_t rounded_bytes(ActivationFormat format, uint64_t rows, uint64_t width) {
   if (format == ActivationFormat::f32) return 0;
-  return format == ActivationFormat::f16 ? rows_bytes(rows, width) : quantized_places(rows, width).bytes;
+  if (format == ActivationFormat::f16) return std::max(rows_bytes(rows, width), halves_places(rows, width).bytes);
+  return quantized_places(rows, width).bytes;
 }
 
 uint32_t groups_of(uint64_t items, uint32_t per_group) { return static_cast<uint32_t>(ceil_div(items, per_group)); }
 
-Status add_norm(const BindContext& c, uint32_t stage, const NormStage& n, Launches& out) {
+namespace {
+
+Result<NormArgs> norm_args(const BindContext& c, const NormStage& n) {
   NormArgs a{};
   a.x = n.x;
   a.y = n.out;
@@ -62,6 +112,25 @@ Status add_norm(const BindContext& c, uint32_t stage, const NormStage& n, Launch
   a.width = n.width;
   a.eps = n.eps;
   a.layer = n.layer;
+  return a;
+}
+
+QuantizedRows quantized_rows(const BindContext& c, uint64_t offset, uint64_t rows, uint32_t k) {
+  std::byte* to = c.scratch(offset);
+  const QuantizedPlaces p = quantized_places(rows, k);
+  return {reinterpret_cast<int8_t*>(to), reinterpret_cast<float*>(to + p.scale), reinterpret_cast<float*>(to + p.sum),
+          groups_of(k, kTileColumns)};
+}
+LinearInput input_of(const QuantizedRows& rows) {
+  LinearInput in;
+  in.q = {rows.codes, rows.scale, rows.sum};
+  return in;
+}
+
+}  // namespace
+
+Status add_norm(const BindContext& c, uint32_t stage, const NormStage& n, Launches& out) {
+  KL_ASSIGN(const NormArgs a, norm_args(c, n));
   Launch l = make_launch("norm", a, kNormThreads);
   l.grid[0] = n.parts;
   l.grid[1] = n.most_rows;
@@ -70,24 +139,39 @@ Status add_norm(const BindContext& c, uint32_t stage, const NormStage& n, Launch
   return {};
 }
 
+Result<LinearInput> add_norm_quantize(const BindContext& c, uint32_t stage, const NormStage& n, uint64_t offset, Launches& out) {
+  NormQuantizeArgs a{};
+  KL_ASSIGN(a.norm, norm_args(c, n));
+  a.to = quantized_rows(c, offset, n.most_rows, n.width);
+  Launch l = make_launch("norm__quantize", a, kNormThreads);
+  l.grid[1] = n.most_rows;
+  l.stage = stage;
+  out.push_back(std::move(l));
+  return input_of(a.to);
+}
+
 LinearInput add_round(const BindContext& c, uint32_t stage, const float* x, uint64_t offset, const RowCount& rows, uint32_t most_rows,
                       uint32_t k, Launches& out) {
   LinearInput in;
-  std::byte* to = c.scratch(offset);
-  const uint32_t tiles = groups_of(k, kTileColumns);
   Launch l;
-  if (c.planned.support.activations == ActivationFormat::f16) {
-    RoundHalfArgs a{x, reinterpret_cast<float*>(to), rows, k};
+  if (c.planned.support.activations == ActivationFormat::f16 && best_path(c.gpu, ActivationFormat::f16, most_rows) != LinearPath::row) {
+    std::byte* const to = c.scratch(offset);
+    const uint32_t tiles = groups_of(k, kTileColumns);
+    const RoundHalvesArgs a{x,    reinterpret_cast<uint16_t*>(to), reinterpret_cast<float*>(to + halves_places(most_rows, k).sum), rows, k,
+                            tiles};
+    in.h = {a.values, a.sum};
+    l = make_launch("quantize__halves", a, kQuantizeThreads);
+    l.grid[0] = groups_of(uint64_t{tiles} * 16, kQuantizeThreads);
+  } else if (c.planned.support.activations == ActivationFormat::f16) {
+    RoundHalfArgs a{x, reinterpret_cast<float*>(c.scratch(offset)), rows, k};
     in.x = a.y;
     l = make_launch("quantize__half", a, kQuantizeThreads);
     l.grid[0] = groups_of(k, kQuantizeThreads);
   } else {
-    const QuantizedPlaces p = quantized_places(most_rows, k);
-    QuantizeArgs a{
-        x, reinterpret_cast<int8_t*>(to), reinterpret_cast<float*>(to + p.scale), reinterpret_cast<float*>(to + p.sum), rows, k, tiles};
-    in.q = {a.codes, a.scale, a.sum};
+    const QuantizeArgs a{x, quantized_rows(c, offset, most_rows, k), rows, k};
+    in = input_of(a.to);
     l = make_launch("quantize", a, kQuantizeThreads);
-    l.grid[0] = groups_of(uint64_t{tiles} * 16, kQuantizeThreads);
+    l.grid[0] = groups_of(uint64_t{a.to.tiles} * 16, kQuantizeThreads);
   }
   l.grid[1] = most_rows;
   l.stage = stage;
@@ -106,23 +190,55 @@ Status add_linear(const BindContext& c, uint32_t stage, const LinearStage& l, La
   a.residual = l.residual;
   a.rows = l.rows;
   a.activation = l.activation;
-  Launch launch =
-      make_launch(std::string(a.x != nullptr ? "linear_row_f32__" : "linear_row_q8__") + name(c.info(l.w).format), a, kLinearRowThreads);
-  launch.grid[0] = groups_of(a.w.n, kPanelRows);
-  launch.grid[1] = groups_of(l.most_rows, kLinearRowRows);
+  a.h = l.in.h;
+  const ActivationFormat inputs = a.x != nullptr         ? ActivationFormat::f32
+                                  : a.q.codes != nullptr ? ActivationFormat::q8
+                                                         : ActivationFormat::f16;
+  const LinearPath path = best_path(c.gpu, inputs, l.most_rows);
+  const std::string kernel = std::string("linear_") + name(path) +
+                             (a.x != nullptr         ? "_f32__"
+                              : a.q.codes != nullptr ? "_q8__"
+                                                     : "_f16__") +
+                             name(c.info(l.w).format);
+  Launch launch;
+  if (path == LinearPath::row) {
+    launch = make_launch(kernel, a, kLinearRowThreads);
+    launch.grid[0] = groups_of(a.w.n, kPanelRows);
+    launch.grid[1] = groups_of(l.most_rows, kLinearRowRows);
+  } else if (path == LinearPath::few) {
+    launch = make_launch(kernel, a, kLinearFewThreads);
+    launch.grid[0] = groups_of(a.w.n, kPanelRows);
+    launch.grid[1] = groups_of(l.most_rows, kLinearFewRows);
+  } else if (inputs == ActivationFormat::f32) {
+    launch = make_launch(kernel, a, kLinearTileThreads);
+    launch.grid[0] = groups_of(l.most_rows, kLinearTileRows);
+    launch.grid[1] = groups_of(a.w.n, kLinearTileOutputs);
+  } else {
+    launch = make_launch(kernel, a, kLinearManyThreads);
+    launch.grid[0] = groups_of(l.most_rows, kLinearManyRows);
+    launch.grid[1] = groups_of(a.w.n, a.up.data != nullptr ? kLinearManyOutputs / 2 : kLinearManyOutputs);
+  }
   launch.stage = stage;
   out.push_back(std::move(launch));
   return {};
 }
 
-Status add_rope(const BindContext& c, uint32_t stage, const RopeSpec& rope, uint32_t heads, uint32_t head_size, const float* x, float* y,
-                Launches& out) {
+namespace {
+
+Result<DeviceRope> rope_tables(const BindContext& c, const RopeSpec& rope) {
   std::vector<float> factors;
   if (rope.factors.valid()) {
     factors.resize(rope.dims / 2);
     KL_TRY(c.read(rope.factors, std::as_writable_bytes(std::span(factors))));
   }
-  KL_ASSIGN(const DeviceRope table, c.ropes.get(rope, factors));
+  return c.ropes.get(rope, factors);
+}
+
+}  // namespace
+
+Status add_rope(const BindContext& c, uint32_t stage, const RopeSpec& rope, uint32_t heads, uint32_t head_size, const float* x, float* y,
+                Launches& out) {
+  KL_ASSIGN(const DeviceRope table, rope_tables(c, rope));
   RopeArgs a{};
   a.x = x;
   a.y = y;
@@ -136,6 +252,54 @@ Status add_rope(const BindContext& c, uint32_t stage, const RopeSpec& rope, uint
   a.neighbours = rope.style == RopeStyle::neighbours;
   Launch l = make_launch("rope", a, kRopeThreads);
   l.grid[0] = groups_of(uint64_t{heads} * head_size / 2, kRopeThreads);
+  l.grid[1] = c.plan.config.rows;
+  l.stage = stage;
+  out.push_back(std::move(l));
+  return {};
+}
+
+KvPages kv_pages(const BindContext& c, KvRef cache) {
+  const KvPageLayout l = c.kv_layout(cache);
+  const KvGroupInfo& g = c.plan.program.kv_groups[cache.group];
+  const StepParams p = c.params();
+  const auto at = [](size_t bytes) { return static_cast<uint32_t>(bytes); };
+  return {reinterpret_cast<uint8_t*>(c.kv_layer(cache)),
+          c.step(p.block_table(cache.group, 0)),
+          c.step(p.row_sequence()),
+          c.step(p.row_slot()),
+          c.plan.config.limits.pages,
+          at(page_bytes({c.plan.config.kv, g.head_size, g.heads})),
+          at(l.head_bytes),
+          at(l.v_scales),
+          at(l.k),
+          at(l.k_bits),
+          at(l.v)};
+}
+
+Status add_kv_write(const BindContext& c, uint32_t stage, const KvWriteStage& w, Launches& out) {
+  KvWriteArgs a{};
+  a.q = w.q;
+  a.k = w.k;
+  a.v = w.v;
+  a.q_out = w.q_out;
+  a.pages = kv_pages(c, w.cache);
+  KL_ASSIGN(a.q_gain, c.vector(w.q_gain));
+  KL_ASSIGN(a.k_gain, c.vector(w.k_gain));
+  if (w.rope != nullptr && w.rope->enabled) {
+    KL_ASSIGN(const DeviceRope table, rope_tables(c, *w.rope));
+    a.turn = table.turns;
+    a.component = table.components;
+    a.pairs = w.rope->dims / 2;
+    a.neighbours = w.rope->style == RopeStyle::neighbours;
+  }
+  a.positions = c.step(c.params().positions());
+  a.rows = {c.step(&c.params().header().rows), 1};
+  a.heads = w.heads;
+  a.kv_heads = w.kv_heads;
+  a.head_size = w.head_size;
+  a.eps = w.eps;
+  Launch l = make_launch(std::string("kv_write__") + name(c.plan.config.kv), a, kKvWriteThreads);
+  l.grid[0] = groups_of(w.heads + 2 * w.kv_heads, kKvWriteWarps);
   l.grid[1] = c.plan.config.rows;
   l.stage = stage;
   out.push_back(std::move(l));

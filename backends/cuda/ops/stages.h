@@ -1,5 +1,6 @@
 // Launches that several ops are made of. Each appends its launches with the stage's number.
 #pragma once
+#include "cuda/common/kv_pages.h"
 #include "cuda/kernel_table.h"
 #include "cuda/kernels/linear.h"
 
@@ -15,6 +16,16 @@ void use_vector(Support& s, WeightId w);  // when present
 std::string matrix_refusal(const SupportContext& c, WeightId w);
 // What the input of a linear with this weight is rounded to: quantized weights follow the run's choice, others are never met with rounded inputs.
 ActivationFormat activations_for(const SupportContext& c, WeightId w);
+// The kernels of a linear, the one for the most rows first. Those with 8-bit and with float32 inputs have the same bits for a row; 16-bit inputs go to few and
+// many alone where the card has them, and to row alone where it does not, so that there too a row's bits do not depend on how many rows a step has.
+enum class LinearPath : uint8_t { many, few, row };
+constexpr const char* name(LinearPath p) { return p == LinearPath::many ? "many" : p == LinearPath::few ? "few" : "row"; }
+// Empty: it takes steps of up to `rows` rows; else why not.
+std::string path_refusal(LinearPath path, const Gpu& gpu, ActivationFormat inputs, uint64_t rows);
+// The first that takes them.
+LinearPath best_path(const Gpu& gpu, ActivationFormat inputs, uint64_t rows);
+// Empty: a cache of such heads runs; else why not.
+std::string kv_refusal(const SupportContext& c, uint32_t kv_heads, uint32_t head_size);
 // Bytes of [rows width] float32 in scratch.
 uint64_t rows_bytes(uint64_t rows, uint64_t width);
 // Bytes of the same rows rounded to a format, in scratch.
@@ -38,21 +49,25 @@ struct NormStage {
 };
 Status add_norm(const BindContext& c, uint32_t stage, const NormStage& n, Launches& out);
 
-// The input of a linear: float32, or rounded to 8 bits.
+// The input of a linear: float32 (x), or rounded to 8 bits (q), or to 16 (h). add_round makes what add_linear takes.
 struct LinearInput {
   const float* x = nullptr;
   Quantized q{};
+  Halves h{};
 };
 // x to the plan's activation format (not f32), into rounded_bytes() of scratch at `offset`.
 LinearInput add_round(const BindContext& c, uint32_t stage, const float* x, uint64_t offset, const RowCount& rows, uint32_t most_rows,
                       uint32_t k, Launches& out);
 
+// RMS norm and rounding to 8 bits in one launch, the same bits as add_norm and add_round; n.out is not used. rounded_bytes() of scratch at `offset`.
+Result<LinearInput> add_norm_quantize(const BindContext& c, uint32_t stage, const NormStage& n, uint64_t offset, Launches& out);
+
 struct LinearStage {
   LinearInput in;
   float* out = nullptr;
   RowCount rows{};
-  uint32_t most_rows = 0;
-  WeightId w, up, bias;  // up: act(x w') * (x up')
+  uint32_t most_rows = 0;  // the path follows from it (best_path)
+  WeightId w, up, bias;    // up: act(x w') * (x up')
   const float* residual = nullptr;
   Activation activation = Activation::none;
 };
@@ -60,5 +75,20 @@ Status add_linear(const BindContext& c, uint32_t stage, const LinearStage& l, La
 
 Status add_rope(const BindContext& c, uint32_t stage, const RopeSpec& rope, uint32_t heads, uint32_t head_size, const float* x, float* y,
                 Launches& out);
+
+// The group's pages as kernels take them.
+KvPages kv_pages(const BindContext& c, KvRef cache);
+
+// k and v into the cache; before that head norms and rope, where there are any, for q as well.
+struct KvWriteStage {
+  const float *q = nullptr, *k = nullptr, *v = nullptr;  // q: optional, with heads
+  float* q_out = nullptr;
+  KvRef cache;
+  uint32_t heads = 0, kv_heads = 0, head_size = 0;
+  WeightId q_gain, k_gain;  // optional
+  float eps = 0;
+  const RopeSpec* rope = nullptr;
+};
+Status add_kv_write(const BindContext& c, uint32_t stage, const KvWriteStage& w, Launches& out);
 
 }  // namespace kl::cuda

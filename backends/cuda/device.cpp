@@ -95,6 +95,7 @@ Result<std::vector<BackendDevice>> list_cuda(const Driver* driver) {
   KL_ASSIGN(const Driver* const used, driver_or_machines(driver));
   KL_ASSIGN(const std::vector<Gpu> gpus, list_gpus(*used));
   std::vector<BackendDevice> devices;
+  devices.reserve(gpus.size());
   for (const Gpu& gpu : gpus) devices.push_back(gpu.describe());
   return devices;
 }

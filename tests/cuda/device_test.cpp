@@ -178,7 +178,7 @@ TEST(CudaModule, OfThisBuildLoadsWithoutADriverAndSaysWhatIsMissing) {
   const auto devices = module->list();
   EXPECT_TRUE(devices.ok() || devices.status().code() == Code::not_found) << devices.status().message();
 #else
-  GTEST_SKIP() << "the CUDA module is not built: there is no nvcc";
+  GTEST_SKIP() << "the CUDA module is not built (KINGLET_CUDA, nvcc)";
 #endif
 }
 

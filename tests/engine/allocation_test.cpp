@@ -199,5 +199,43 @@ void fail_each(bool all_later) {
 TEST(Allocation, AnyOneMayFail) { fail_each(false); }
 TEST(Allocation, AllAfterAnyMayFail) { fail_each(true); }
 
+// Calls come back while there is no memory at all, also those behind images that arrive just then.
+TEST(Allocation, CallsComeBackWhileImagesArriveAndNothingCanBeAllocated) {
+  constexpr uint32_t kImages = 70;  // more than a queue's next chunk holds
+  FakeEngine engine;
+  kl_model* const model = engine.load_seeing();
+  std::vector<Picture> pictures;
+  std::vector<kl_image*> images;
+  for (uint32_t i = 0; i < kImages; ++i) pictures.push_back(picture(i));
+  EncodeGate gate(*engine.control);
+  for (uint32_t i = 0; i < kImages; ++i) {
+    images.push_back(open_image(model, pictures[i]));
+    if (i == 0) gate.wait_for_segment();
+  }
+  for (uint32_t i = 1; i < kImages; ++i) EXPECT_TRUE(reaches(images[i], KL_IMAGE_WAITING)) << i;
+  g_failed = 0;
+  g_left = 0;
+  g_all_later = true;
+  std::atomic<bool> back = false;
+  std::thread caller([&] {
+    EXPECT_EQ(kl_engine_resume(engine.handle), KL_OK);
+    back = true;
+  });
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));  // until the call is in the queue, which takes memory
+  g_armed = true;
+  gate.open();
+  int waited = 0;
+  for (; waited < 20000 && !back; ++waited) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  g_armed = false;  // what is stuck, goes on now
+  EXPECT_LT(waited, 20000) << "milliseconds until a call came back";
+  caller.join();
+  for (kl_image* image : images) {
+    const kl_image_info info = wait_for(image);
+    EXPECT_TRUE(info.state == KL_IMAGE_READY || (info.state == KL_IMAGE_FAILED && info.status == KL_OUT_OF_MEMORY)) << info.state;
+    EXPECT_EQ(kl_image_destroy(image), KL_OK);
+  }
+  EXPECT_EQ(kl_model_destroy(model), KL_OK);
+}
+
 }  // namespace
 }  // namespace kl::fake

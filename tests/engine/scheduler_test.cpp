@@ -61,6 +61,7 @@ TEST(Scheduler, ManySessionsShareStepsAndGiveWhatEachWouldAlone) {
   kl_model* model = engine.load(options);
   std::vector<kl_session*> sessions;
   std::vector<kl_generation*> generations;
+  Gate all_sent(*engine.control);
   for (uint32_t i = 0; i < 20; ++i) {
     sessions.push_back(engine.session(model));
     kl_send_options o{};
@@ -68,6 +69,7 @@ TEST(Scheduler, ManySessionsShareStepsAndGiveWhatEachWouldAlone) {
     generations.push_back(raw(sessions.back(), some_ids(1 + i * 17, i), 5 + i, o));
     ASSERT_NE(generations.back(), nullptr) << kl_last_error();
   }
+  all_sent.open();
   for (uint32_t i = 0; i < 20; ++i) EXPECT_EQ(read(generations[i]).ids, continuation(some_ids(1 + i * 17, i), 5 + i)) << i;
   EXPECT_EQ(engine.control->largest_batch.load(), 8u);
   for (kl_session* s : sessions) (void)kl_session_destroy(s);

@@ -134,18 +134,22 @@ void Scheduler::loop() {
   }
 }
 
-void Scheduler::take() {
-  const std::lock_guard lock(mutex_);
-  for (auto& image : image_arrivals_) {
-    if (!image) continue;  // taken before, when there was no memory for the others
-    encodes_.push_back(image);
-    image.reset();
+// Never throws: what waited behind it, calls above all, would wait for as long as there is no memory.
+void Scheduler::take() noexcept {
+  std::vector<std::unique_ptr<Job>> refused;
+  {
+    const std::lock_guard lock(mutex_);
+    encodes_.splice(encodes_.end(), image_arrivals_);
+    if (arrivals_.empty()) return;
+    try {
+      jobs_.reserve(jobs_.size() + arrivals_.size());
+      for (auto& job : arrivals_) jobs_.push_back(std::move(job));
+    } catch (const std::bad_alloc&) {
+      refused.swap(arrivals_);
+    }
+    arrivals_.clear();
   }
-  image_arrivals_.clear();
-  if (arrivals_.empty()) return;
-  jobs_.reserve(jobs_.size() + arrivals_.size());
-  for (auto& job : arrivals_) jobs_.push_back(std::move(job));
-  arrivals_.clear();
+  for (const auto& job : refused) end_job(*job, Event::fail(Status(Code::out_of_memory, {})));
 }
 
 void Scheduler::run_calls(bool refuse) {

@@ -14,6 +14,7 @@
 #include <atomic>
 #include <deque>
 #include <functional>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -109,7 +110,7 @@ class Scheduler {
   // scheduler.cpp
   void main(const OpenDevice& open_device, Call& opened);
   void loop();
-  void take();
+  void take() noexcept;
   void run_calls(bool refuse);
   void reap() noexcept;
   void end_everything() noexcept;
@@ -174,7 +175,7 @@ class Scheduler {
   mutable std::mutex mutex_;  // guards what follows
   std::deque<Call*> calls_;
   std::vector<std::unique_ptr<Job>> arrivals_;
-  std::vector<std::shared_ptr<Image>> image_arrivals_;
+  std::list<std::shared_ptr<Image>> image_arrivals_;  // lists: taken over without an allocation
   bool closed_ = false;
   Status lost_;  // device_lost, once it is and there is no other to go on on
   SchedulerStats stats_;
@@ -195,7 +196,7 @@ class Scheduler {
   std::vector<uint32_t> runnable_jobs_;             // [runnable_] index into jobs_
   std::vector<std::vector<WholeRows>> whole_rows_;  // [jobs_] what runnable_ views
   uint32_t next_model_ = 0;                         // takes the next step, if it has work
-  std::deque<std::shared_ptr<Image>> encodes_;      // in order of arrival; the first is being encoded, or about to be
+  std::list<std::shared_ptr<Image>> encodes_;       // in order of arrival; the first is being encoded, or about to be
   struct {
     size_t tile = 0;  // of the first
     bool taken_up = false;

@@ -104,7 +104,6 @@ void Scheduler::end_encodes(const Status& why) noexcept {
   if (encode_.taken_up) encodes_.front()->slot()->encoder->drop();
   encode_ = {};
   const auto end = [&](const std::shared_ptr<Image>& image) {
-    if (!image) return;
     try {
       image->end(ImageState::failed, why);
     } catch (const std::bad_alloc&) {
@@ -113,7 +112,7 @@ void Scheduler::end_encodes(const Status& why) noexcept {
   };
   for (const auto& image : encodes_) end(image);
   encodes_.clear();
-  std::vector<std::shared_ptr<Image>> arrivals;
+  std::list<std::shared_ptr<Image>> arrivals;
   {
     const std::lock_guard lock(mutex_);
     arrivals.swap(image_arrivals_);

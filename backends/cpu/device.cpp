@@ -4,6 +4,7 @@
 #include <cstdarg>
 #include <cstring>
 
+#include "backend/transfer.h"
 #include "core/formats.h"
 #include "cpu/kernel_table.h"
 #include "cpu/machine.h"
@@ -51,9 +52,9 @@ class CpuDevice final : public Device {
   bool reads_host_memory() const override { return true; }
 
   Status copy(const CopyRequest& r) override {
-    const std::byte* from = r.from != nullptr ? r.from->host() : r.from_host;
-    std::byte* to = r.to != nullptr ? r.to->host() + r.to_offset : r.to_host;
-    std::memmove(to, from + r.from_offset, r.bytes);
+    if (r.bytes == 0) return {};
+    KL_ASSIGN(const CopyEnds ends, ends_of(r));
+    std::memmove(ends.target, ends.source, r.bytes);
     return {};
   }
 

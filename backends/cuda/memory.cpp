@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "backend/transfer.h"
 #include "core/checked.h"
 
 namespace kl::cuda {
@@ -68,29 +69,25 @@ Result<Copier> Copier::create(const std::shared_ptr<Context>& context) {
 
 Status Copier::copy(const CopyRequest& r) {
   KL_TRY(context_->lost());
-  const auto* from = static_cast<const DeviceMemory*>(r.from);  // every Memory of this device is a DeviceMemory
-  const auto* to = static_cast<const DeviceMemory*>(r.to);
-  if ((from != nullptr && !range_fits(r.from_offset, r.bytes, from->bytes())) ||
-      (to != nullptr && !range_fits(r.to_offset, r.bytes, to->bytes())))
-    return error(Code::internal, "a copy of %s bytes leaves its memory", with_commas(r.bytes).c_str());
-  const std::byte* source = from == nullptr ? r.from_host : from->host();
-  std::byte* target = to == nullptr ? r.to_host : to->host();
-  if (source != nullptr && target != nullptr) {
-    std::memmove(target + (to == nullptr ? 0 : r.to_offset), source + r.from_offset, r.bytes);
+  if (r.bytes == 0) return {};
+  KL_ASSIGN(const CopyEnds ends, ends_of(r));
+  if (ends.source != nullptr && ends.target != nullptr) {
+    std::memmove(ends.target, ends.source, r.bytes);
     return {};
   }
-  if (r.bytes == 0) return {};
+  const auto* from = static_cast<const DeviceMemory*>(r.from);  // every Memory of this device is a DeviceMemory
+  const auto* to = static_cast<const DeviceMemory*>(r.to);
   const Context::Use use(*context_);
   const Driver& driver = context_->driver();
-  if (source == nullptr && target == nullptr) {
+  if (ends.source == nullptr && ends.target == nullptr) {
     KL_TRY(context_->check(driver.copy_on_device(to->address() + r.to_offset, from->address() + r.from_offset, r.bytes, context_->stream()),
                            "cuMemcpyDtoDAsync"));
     return context_->finish();
   }
   for (uint64_t done = 0; done < r.bytes; done += kStagingBytes) {
     const uint64_t piece = std::min(kStagingBytes, r.bytes - done);
-    if (source != nullptr) {
-      std::memcpy(staging_->host(), source + r.from_offset + done, piece);
+    if (ends.source != nullptr) {
+      std::memcpy(staging_->host(), ends.source + done, piece);
       KL_TRY(context_->check(driver.copy_to_device(to->address() + r.to_offset + done, staging_->host(), piece, context_->stream()),
                              "cuMemcpyHtoDAsync"));
       KL_TRY(context_->finish());
@@ -98,7 +95,7 @@ Status Copier::copy(const CopyRequest& r) {
       KL_TRY(context_->check(driver.copy_to_host(staging_->host(), from->address() + r.from_offset + done, piece, context_->stream()),
                              "cuMemcpyDtoHAsync"));
       KL_TRY(context_->finish());
-      std::memcpy(target + (to == nullptr ? 0 : r.to_offset) + done, staging_->host(), piece);
+      std::memcpy(ends.target + done, staging_->host(), piece);
     }
   }
   return {};

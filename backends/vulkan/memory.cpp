@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "backend/transfer.h"
 #include "core/checked.h"
 
 namespace kl::vulkan {
@@ -115,26 +116,23 @@ Status Copier::between(VkBuffer from, uint64_t from_offset, VkBuffer to, uint64_
 
 Status Copier::copy(const CopyRequest& r) {
   KL_TRY(context_->lost());
-  const auto* from = static_cast<const DeviceMemory*>(r.from);  // every Memory of this device is a DeviceMemory
-  const auto* to = static_cast<const DeviceMemory*>(r.to);
-  if ((from != nullptr && !range_fits(r.from_offset, r.bytes, from->bytes())) ||
-      (to != nullptr && !range_fits(r.to_offset, r.bytes, to->bytes())))
-    return error(Code::internal, "a copy of %s bytes leaves its memory", with_commas(r.bytes).c_str());
-  const std::byte* source = from == nullptr ? r.from_host : from->host();
-  std::byte* target = to == nullptr ? r.to_host : to->host();
-  if (source != nullptr && target != nullptr) {
-    std::memmove(target + (to == nullptr ? 0 : r.to_offset), source + r.from_offset, r.bytes);
+  if (r.bytes == 0) return {};
+  KL_ASSIGN(const CopyEnds ends, ends_of(r));
+  if (ends.source != nullptr && ends.target != nullptr) {
+    std::memmove(ends.target, ends.source, r.bytes);
     return {};
   }
+  const auto* from = static_cast<const DeviceMemory*>(r.from);  // every Memory of this device is a DeviceMemory
+  const auto* to = static_cast<const DeviceMemory*>(r.to);
   if (from != nullptr && to != nullptr) return between(from->buffer(), r.from_offset, to->buffer(), r.to_offset, r.bytes);
   for (uint64_t done = 0; done < r.bytes; done += kStagingBytes) {
     const uint64_t piece = std::min(kStagingBytes, r.bytes - done);
     if (to != nullptr) {
-      std::memcpy(up_->host(), source + r.from_offset + done, piece);
+      std::memcpy(up_->host(), ends.source + done, piece);
       KL_TRY(between(up_->buffer(), 0, to->buffer(), r.to_offset + done, piece));
     } else {
       KL_TRY(between(from->buffer(), r.from_offset + done, down_->buffer(), 0, piece));
-      std::memcpy(target + done, down_->host(), piece);
+      std::memcpy(ends.target + done, down_->host(), piece);
     }
   }
   return {};

@@ -123,41 +123,19 @@ class Slots {
 };
 
 // Holds encoding in front of its next segment until let go.
-class EncodeGate {
+class EncodeGate : public Hold {
  public:
   explicit EncodeGate(Control& control) : control_(control) {
-    control_.set_encode([state = state_]() -> Status {
-      std::unique_lock lock(state->mutex);
-      state->waiting = true;
-      state->changed.notify_all();
-      state->changed.wait(lock, [&] { return state->open; });
-      return {};
-    });
+    control_.set_encode([state = state_]() -> Status { return wait_in(*state); });
   }
   ~EncodeGate() {
     open();
     control_.set_encode({});
   }
-  EncodeGate(const EncodeGate&) = delete;
-  EncodeGate& operator=(const EncodeGate&) = delete;
-  void wait_for_segment() {
-    std::unique_lock lock(state_->mutex);
-    state_->changed.wait(lock, [&] { return state_->waiting; });
-  }
-  void open() {
-    const std::lock_guard lock(state_->mutex);
-    state_->open = true;
-    state_->changed.notify_all();
-  }
+  void wait_for_segment() { wait_for_arrival(); }
 
  private:
-  struct State {
-    std::mutex mutex;
-    std::condition_variable changed;
-    bool waiting = false, open = false;
-  };
   Control& control_;
-  std::shared_ptr<State> state_ = std::make_shared<State>();
 };
 
 inline const char* parts_template() {

@@ -450,42 +450,52 @@ inline std::vector<int32_t> some_ids(size_t count, uint32_t seed) {
   return ids;
 }
 
-// Holds the scheduler in front of its next step until let go. The hook may outlive it on the scheduler thread.
-class Gate {
+// What a hook of Control waits at until the test lets go. The hook may outlive it on the scheduler thread, so the two share the state.
+class Hold {
  public:
-  explicit Gate(Control& control) : control_(control) {
-    control_.set([state = state_](const StepBatch&) -> Status {
-      std::unique_lock lock(state->mutex);
-      state->waiting = true;
-      state->changed.notify_all();
-      state->changed.wait(lock, [&] { return state->open; });
-      return {};
-    });
-  }
-  ~Gate() {
-    open();
-    control_.set({});
-  }
-  Gate(const Gate&) = delete;
-  Gate& operator=(const Gate&) = delete;
-  void wait_for_step() {
-    std::unique_lock lock(state_->mutex);
-    state_->changed.wait(lock, [&] { return state_->waiting; });
-  }
+  Hold() = default;
+  Hold(const Hold&) = delete;
+  Hold& operator=(const Hold&) = delete;
   void open() {
     const std::lock_guard lock(state_->mutex);
     state_->open = true;
     state_->changed.notify_all();
   }
 
- private:
+ protected:
   struct State {
     std::mutex mutex;
     std::condition_variable changed;
     bool waiting = false, open = false;
   };
-  Control& control_;
+  static Status wait_in(State& state) {
+    std::unique_lock lock(state.mutex);
+    state.waiting = true;
+    state.changed.notify_all();
+    state.changed.wait(lock, [&] { return state.open; });
+    return {};
+  }
+  void wait_for_arrival() {
+    std::unique_lock lock(state_->mutex);
+    state_->changed.wait(lock, [&] { return state_->waiting; });
+  }
   std::shared_ptr<State> state_ = std::make_shared<State>();
+};
+
+// Holds the scheduler in front of its next step.
+class Gate : public Hold {
+ public:
+  explicit Gate(Control& control) : control_(control) {
+    control_.set([state = state_](const StepBatch&) -> Status { return wait_in(*state); });
+  }
+  ~Gate() {
+    open();
+    control_.set({});
+  }
+  void wait_for_step() { wait_for_arrival(); }
+
+ private:
+  Control& control_;
 };
 
 }  // namespace kl::fake

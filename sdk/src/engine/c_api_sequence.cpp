@@ -133,7 +133,7 @@ kl_status kl_evaluate(kl_model* model, const kl_evaluation* items, size_t item_c
       work.push_back({sequence->cache.get(), std::move(content), given.logits, given.logit_rows});
       held.push_back(std::move(sequence));
     }
-    KL_ASSIGN(const EvaluationStats done, m->engine().scheduler().evaluate(std::move(work)));
+    KL_ASSIGN(const EvaluationStats done, m->engine().scheduler().evaluate(work));
     if (stats) write_struct(kl_evaluation_stats{0, done.steps, done.device_s, done.bytes, done.macs}, stats);
     return {};
   });

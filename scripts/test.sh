@@ -23,7 +23,11 @@ wanted=" $* " # stages; none named: all
 ran=0
 
 results="$root/build/test-results/$tier"
-rm -rf "$results"
+if [ $# -eq 0 ]; then
+    rm -rf "$results"
+else
+    for name in "$@"; do rm -rf "${results:?}/$name"; done # the report at the end is of all stages whose results are there
+fi
 mkdir -p "$results"
 started=$SECONDS
 

@@ -3,10 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <filesystem>
 #include <map>
+#include <thread>
 
 #include "core/file.h"
+#include "core/os.h"
 #include "feature_support.h"
 #include "support/no_sync_os.h"
 #include "support/temp_folder.h"
@@ -160,6 +163,32 @@ TEST(FeatureCache, AKnownFileSparesTheDecodeAlsoAfterARestart) {
   EXPECT_EQ(cache.find_source(same_pixels).tier, FeatureTier::device);
   EXPECT_EQ(cache.stats().decodes_spared, 2u);
   EXPECT_FALSE(cache.find_source(some_key(1002)));
+}
+
+// The writer is held in the middle of an entry while its file is remembered.
+TEST(FeatureCache, AFileRememberedWhileItsEntryIsBeingWrittenIsKnownAfterARestart) {
+  static std::atomic<bool> inside, go_on;
+  inside = go_on = false;
+  OsTable held = posix_os();
+  held.rename = [](const char* from, const char* to) {
+    inside = true;
+    while (!go_on) std::this_thread::yield();
+    return posix_os().rename(from, to);
+  };
+  const TempFolder folder;
+  const FeatureCacheOptions options{.folder = folder / "cache"};
+  {
+    FeatureCache cache(options);
+    install_os(&held);
+    (void)encode(cache, 1);
+    while (!inside) std::this_thread::yield();
+    cache.remember(some_key(1000), some_key(1));
+    go_on = true;
+    cache.flush();
+    install_os(nullptr);
+  }
+  FeatureCache cache(options);
+  EXPECT_EQ(cache.find_source(some_key(1000)).tier, FeatureTier::disk);
 }
 
 TEST(FeatureCache, TheMemoIsBoundedAndOnlyNamesWhatIsHeld) {

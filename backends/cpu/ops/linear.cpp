@@ -2,26 +2,14 @@
 // Stages: the input is normed and rounded into scratch (or neither), then panels of outputs are claimed by the team.
 #include "cpu/ops/ops.h"
 #include "cpu/ops/stages.h"
+#include "ir/linear_operands.h"
 
 namespace kl::cpu {
 namespace {
 
-// The three ops as one shape.
-struct Operands {
-  Value x, out, residual;
-  WeightId gain, w, bias;
-  float eps = 0;
-};
-Operands operands(const Op& op) {
-  if (const auto* o = std::get_if<NormLinear>(&op)) return {o->x, o->out, {}, o->gain, o->w, o->bias, o->eps};
-  if (const auto* o = std::get_if<LinearResidual>(&op)) return {o->x, o->out, o->residual, {}, o->w, o->bias, 0};
-  const auto& o = std::get<Linear>(op);
-  return {o.x, o.out, {}, {}, o.w, o.bias, 0};
-}
-
 template <bool q8>
 Answer support(const Op& op, const SupportContext& c) {
-  const Operands o = operands(op);
+  const LinearOperands o = linear_operands(op);
   if (const std::string reason = linear_refusal(c, o.w, q8); !reason.empty()) return Refusal{reason};
   Support s;
   s.kernel = c.isa;
@@ -39,7 +27,7 @@ Answer support(const Op& op, const SupportContext& c) {
 
 template <bool q8>
 Status bind(const Op& op, const BindContext& c, std::vector<Launch>& out) {
-  const Operands o = operands(op);
+  const LinearOperands o = linear_operands(op);
   const size_t k = c.info(o.w).k;
   const Rows row_class = c.rows(o.x);
   LinearStage stage;

@@ -1,44 +1,16 @@
 // linear and the fused ops around one: y = (residual +) norm?(x) w' (+ bias), act(norm(x) gate') * (norm(x) up'), norm(select(x)) head'.
 // A row of the table for each way to multiply (stages.h).
 // Stages: norm into scratch, where there is one; rounding to the plan's activation format, where it is not f32; the product.
+#include "ir/linear_operands.h"
 #include "vulkan/ops/ops.h"
 #include "vulkan/ops/stages.h"
 
 namespace kl::vulkan {
 namespace {
 
-// The ops as one shape.
-struct Operands {
-  Value x = {}, out = {}, residual = {};
-  WeightId gain = {}, w = {}, up = {}, bias = {};
-  float eps = 0;
-  bool selects = false;
-  Activation activation = Activation::none;
-};
-
-struct ToOperands {
-  Operands operator()(const Linear& o) const { return {.x = o.x, .out = o.out, .w = o.w, .bias = o.bias}; }
-  Operands operator()(const NormLinear& o) const {
-    return {.x = o.x, .out = o.out, .gain = o.gain, .w = o.w, .bias = o.bias, .eps = o.eps};
-  }
-  Operands operator()(const LinearResidual& o) const { return {.x = o.x, .out = o.out, .residual = o.residual, .w = o.w, .bias = o.bias}; }
-  Operands operator()(const NormGateUp& o) const {
-    return {.x = o.x, .out = o.out, .gain = o.gain, .w = o.gate, .up = o.up, .eps = o.eps, .activation = o.activation};
-  }
-  Operands operator()(const SelectNormHead& o) const {
-    return {.x = o.x, .out = o.out, .gain = o.gain, .w = o.head, .eps = o.eps, .selects = true};
-  }
-  template <class Other>
-  Operands operator()(const Other&) const {
-    return {};
-  }
-};
-
-Operands operands(const Op& op) { return std::visit(ToOperands{}, op); }
-
 template <Product kProduct>
 Answer support(const Op& op, const SupportContext& c) {
-  const Operands o = operands(op);
+  const LinearOperands o = linear_operands(op);
   if (const std::string reason = product_refusal(c, kProduct, o.w, c.max_rows(o.out)); !reason.empty()) return Refusal{reason};
   if (const std::string reason = matrix_refusal(c, o.w); !reason.empty()) return Refusal{reason};
   if (o.up.valid() && c.info(o.up).format != c.info(o.w).format)
@@ -64,7 +36,7 @@ Answer support(const Op& op, const SupportContext& c) {
 
 template <Product kProduct>
 Status bind(const Op& op, const BindContext& c, Dispatches& out) {
-  const Operands o = operands(op);
+  const LinearOperands o = linear_operands(op);
   const uint32_t k = c.info(o.w).k;
   LinearStage l;
   l.product = kProduct;

@@ -57,6 +57,7 @@ void FeatureWriter::run() {
     jobs_.pop_front();
     waiting_bytes_ -= job.features ? job.features->bytes() : 0;
     busy_ = true;
+    if (job.features) writing_ = job.key;
     lock.unlock();
     bool failed = false;
     try {
@@ -69,13 +70,14 @@ void FeatureWriter::run() {
     lock.lock();
     failures_ += failed ? 1 : 0;
     busy_ = false;
+    writing_.reset();
     if (jobs_.empty()) idle_.notify_all();
   }
 }
 
 bool FeatureWriter::waits(const FeatureKey& key) const {
   const std::lock_guard lock(mutex_);
-  return std::any_of(jobs_.begin(), jobs_.end(), [&](const Job& job) { return job.features && job.key == key; });
+  return writing_ == key || std::any_of(jobs_.begin(), jobs_.end(), [&](const Job& job) { return job.features && job.key == key; });
 }
 
 void FeatureWriter::flush() {

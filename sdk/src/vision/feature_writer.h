@@ -4,6 +4,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 #include "vision/feature_disk.h"
@@ -20,9 +21,9 @@ class FeatureWriter {
   // Left out when the disk is so slow that kMaxWaiting bytes wait for it already, or when no thread can be started (counted in failures()).
   void add(std::shared_ptr<const Features> features);
   void add_source(const FeatureKey& source, const FeatureKey& key);
-  bool waits(const FeatureKey& key) const;
-  void flush();    // returns when nothing waits
-  void discard();  // forgets what waits, and returns when the write in progress is over
+  bool waits(const FeatureKey& key) const;  // the entry is not written yet: queued, or being written
+  void flush();                             // returns when nothing waits
+  void discard();                           // forgets what waits, and returns when the write in progress is over
   uint64_t failures() const;
 
  private:
@@ -38,6 +39,7 @@ class FeatureWriter {
   mutable std::mutex mutex_;
   std::condition_variable work_, idle_;
   std::deque<Job> jobs_;
+  std::optional<FeatureKey> writing_;  // the entry that is being written
   uint64_t waiting_bytes_ = 0, failures_ = 0;
   bool busy_ = false, stop_ = false;
   std::thread thread_;

@@ -4,6 +4,7 @@
 
 #include "core/checked.h"
 #include "cuda/kernels/kv_write.h"
+#include "cuda/kernels/linear_row.h"
 #include "cuda/kernels/norm.h"
 #include "cuda/kernels/quantize.h"
 #include "cuda/kernels/rope.h"
@@ -81,6 +82,10 @@ LinearPath best_path(const Gpu& gpu, ActivationFormat inputs, uint64_t rows) {
     if (path_refusal(path, gpu, inputs, rows).empty()) return path;
   }
   return LinearPath::row;
+}
+
+bool prepares_inputs(const Gpu& gpu, ActivationFormat inputs, uint64_t rows) {
+  return inputs != ActivationFormat::f16 && rows <= kLinearRowRows && best_path(gpu, inputs, rows) == LinearPath::row;
 }
 
 std::string kv_refusal(const SupportContext& c, uint32_t kv_heads, uint32_t head_size) {
@@ -179,6 +184,26 @@ LinearInput add_round(const BindContext& c, uint32_t stage, const float* x, uint
   return in;
 }
 
+namespace {
+
+uint32_t rows_of_block(uint32_t most_rows) { return std::min(most_rows, kLinearRowRows); }
+
+// `inputs`: what products take, whether `in` is that already or the kernel makes it. w: any matrix of the launch.
+Result<RowInputs> row_inputs(const BindContext& c, const LinearInput& in, ActivationFormat inputs, WeightId gain, float eps,
+                             const Matrix& w, uint32_t most_rows) {
+  RowInputs r{};
+  r.q = in.q;
+  r.x = in.x;
+  KL_ASSIGN(r.gain, c.vector(gain));
+  r.eps = eps;
+  r.k = w.k;
+  r.tiles = w.tiles;
+  r.chunk = inputs == ActivationFormat::q8 ? row_chunk(w.tiles, rows_of_block(most_rows)) : 0;
+  return r;
+}
+
+}  // namespace
+
 Status add_linear(const BindContext& c, uint32_t stage, const LinearStage& l, Launches& out) {
   LinearArgs a{};
   a.x = l.in.x;
@@ -191,18 +216,16 @@ Status add_linear(const BindContext& c, uint32_t stage, const LinearStage& l, La
   a.rows = l.rows;
   a.activation = l.activation;
   a.h = l.in.h;
-  const ActivationFormat inputs = a.x != nullptr         ? ActivationFormat::f32
-                                  : a.q.codes != nullptr ? ActivationFormat::q8
-                                                         : ActivationFormat::f16;
+  const ActivationFormat inputs = a.q.codes != nullptr || l.rounds ? ActivationFormat::q8
+                                  : a.x != nullptr                 ? ActivationFormat::f32
+                                                                   : ActivationFormat::f16;
   const LinearPath path = best_path(c.gpu, inputs, l.most_rows);
-  const std::string kernel = std::string("linear_") + name(path) +
-                             (a.x != nullptr         ? "_f32__"
-                              : a.q.codes != nullptr ? "_q8__"
-                                                     : "_f16__") +
-                             name(c.info(l.w).format);
+  const std::string kernel = std::string("linear_") + name(path) + "_" + name(inputs) + "__" + name(c.info(l.w).format);
   Launch launch;
   if (path == LinearPath::row) {
-    launch = make_launch(kernel, a, kLinearRowThreads);
+    KL_ASSIGN(const RowInputs in, row_inputs(c, l.in, inputs, l.gain, l.eps, a.w, l.most_rows));
+    launch = make_launch(kernel, LinearRowArgs{a, in}, kLinearRowThreads);
+    launch.shared_bytes = row_chunk_bytes(in.chunk, rows_of_block(l.most_rows));
     launch.grid[0] = groups_of(a.w.n, kPanelRows);
     launch.grid[1] = groups_of(l.most_rows, kLinearRowRows);
   } else if (path == LinearPath::few) {
@@ -276,7 +299,9 @@ KvPages kv_pages(const BindContext& c, KvRef cache) {
           at(l.v)};
 }
 
-Status add_kv_write(const BindContext& c, uint32_t stage, const KvWriteStage& w, Launches& out) {
+namespace {
+
+Result<KvWriteArgs> kv_write_args(const BindContext& c, const KvWriteStage& w) {
   KvWriteArgs a{};
   a.q = w.q;
   a.k = w.k;
@@ -298,9 +323,44 @@ Status add_kv_write(const BindContext& c, uint32_t stage, const KvWriteStage& w,
   a.kv_heads = w.kv_heads;
   a.head_size = w.head_size;
   a.eps = w.eps;
+  return a;
+}
+
+}  // namespace
+
+Status add_kv_write(const BindContext& c, uint32_t stage, const KvWriteStage& w, Launches& out) {
+  KL_ASSIGN(const KvWriteArgs a, kv_write_args(c, w));
   Launch l = make_launch(std::string("kv_write__") + name(c.plan.config.kv), a, kKvWriteThreads);
   l.grid[0] = groups_of(w.heads + 2 * w.kv_heads, kKvWriteWarps);
   l.grid[1] = c.plan.config.rows;
+  l.stage = stage;
+  out.push_back(std::move(l));
+  return {};
+}
+
+Status add_qkv(const BindContext& c, uint32_t stage, const QkvStage& q, Launches& out) {
+  QkvRowArgs a{};
+  uint32_t panels = 0;
+  for (uint32_t i = 0; i < 3; ++i) {
+    QkvPart& p = a.parts[i];
+    KL_ASSIGN(p.w, c.matrix(q.parts[i].w));
+    KL_ASSIGN(p.bias, c.vector(q.parts[i].bias));
+    p.y = q.parts[i].out;
+    p.first_panel = panels;
+    p.format = c.info(q.parts[i].w).format;
+    panels += groups_of(p.w.n, kPanelRows);
+  }
+  LinearInput in;
+  in.x = q.x;
+  const ActivationFormat inputs = q.rounds ? ActivationFormat::q8 : ActivationFormat::f32;
+  KL_ASSIGN(a.in, row_inputs(c, in, inputs, q.gain, q.eps, a.parts[0].w, q.most_rows));
+  KL_ASSIGN(a.heads, kv_write_args(c, q.heads));
+  KL_ASSIGN(a.counters, c.counters(q.heads.heads + 2 * q.heads.kv_heads));
+  a.kv = c.plan.config.kv;
+  Launch l = make_launch(std::string("qkv_row__") + name(inputs), a, kLinearRowThreads);
+  l.grid[0] = panels;
+  // First the inputs, then a head of each row.
+  l.shared_bytes = std::max<uint32_t>(row_chunk_bytes(a.in.chunk, q.most_rows), q.most_rows * q.heads.head_size * sizeof(float));
   l.stage = stage;
   out.push_back(std::move(l));
   return {};

@@ -2,7 +2,7 @@
 #pragma once
 #include "cuda/common/kv_pages.h"
 #include "cuda/kernel_table.h"
-#include "cuda/kernels/linear.h"
+#include "cuda/kernels/linear_row.h"
 
 namespace kl::cuda {
 
@@ -78,6 +78,10 @@ struct LinearStage {
   Activation activation = Activation::none;
 };
 Status add_linear(const BindContext& c, uint32_t stage, const LinearStage& l, Launches& out);
+
+// The inputs of a row kernel: `in` as it is, or normed (with a gain) and rounded to `inputs` there. w: any matrix of the launch.
+Result<RowInputs> row_inputs(const BindContext& c, const LinearInput& in, ActivationFormat inputs, WeightId gain, float eps,
+                             const Matrix& w, uint32_t most_rows);
 
 // k and v into the cache; before that head norms and rope, where there are any, for q as well.
 struct KvWriteStage {

@@ -1,5 +1,6 @@
 #include "cuda/kernel_table.h"
 
+#include <algorithm>
 #include <cstdarg>
 
 #include "core/checked.h"
@@ -108,15 +109,40 @@ Result<const float*> BindContext::vector(WeightId w) const {
   return reinterpret_cast<const float*>(address_of(at.memory, at.offset));
 }
 
-Result<const float*> BindContext::table(std::span<const float> values) const {
-  KL_ASSIGN(std::unique_ptr<DeviceMemory> memory, DeviceMemory::allocate(context, values.size_bytes(), Access::device));
+namespace {
+
+// Memory of the recording with `bytes` in it.
+Result<DevicePointer> keep(const BindContext& c, std::span<const std::byte> bytes) {
+  KL_ASSIGN(std::unique_ptr<DeviceMemory> memory, DeviceMemory::allocate(c.context, bytes.size(), Access::device));
   CopyRequest request;
   request.to = memory.get();
-  request.from_host = reinterpret_cast<const std::byte*>(values.data());
-  request.bytes = values.size_bytes();
-  KL_TRY(copier.copy(request));
-  tables.push_back(std::move(memory));
-  return reinterpret_cast<const float*>(tables.back()->address());
+  request.from_host = bytes.data();
+  request.bytes = bytes.size();
+  KL_TRY(c.copier.copy(request));
+  c.memory.owned.push_back(std::move(memory));
+  return c.memory.owned.back()->address();
+}
+
+}  // namespace
+
+Result<const float*> BindContext::table(std::span<const float> values) const {
+  KL_ASSIGN(const DevicePointer at, keep(*this, std::as_bytes(values)));
+  return reinterpret_cast<const float*>(at);
+}
+
+Result<uint32_t*> BindContext::counters(uint32_t count) const {
+  constexpr uint64_t kApart = 32,
+                     kAtOnce = 16384;  // of one op and the next, so that they share no sector; of all layers in an allocation or two
+  const uint64_t bytes = round_up(uint64_t{count} * sizeof(uint32_t), kApart);
+  if (memory.counters_left < bytes) {
+    const std::vector<std::byte> zeros(std::max(bytes, kAtOnce));
+    KL_ASSIGN(memory.counters, keep(*this, zeros));
+    memory.counters_left = zeros.size();
+  }
+  auto* const at = reinterpret_cast<uint32_t*>(memory.counters);
+  memory.counters += bytes;
+  memory.counters_left -= bytes;
+  return at;
 }
 
 Status BindContext::read(WeightId w, std::span<std::byte> out) const {

@@ -44,6 +44,13 @@ struct SupportContext {
   uint64_t max_rows(Value v) const;  // of this bucket
 };
 
+// What a recording owns beside its operands.
+struct RecordingMemory {
+  std::vector<std::unique_ptr<DeviceMemory>> owned;
+  DevicePointer counters = 0;  // the rest of the last of them that has counters
+  uint64_t counters_left = 0;  // bytes
+};
+
 // What a launcher binds to. All addresses are the device's and live as long as the recording.
 struct BindContext {
   const Plan& plan;
@@ -53,7 +60,7 @@ struct BindContext {
   RopeTables& ropes;
   Copier& copier;
   const std::shared_ptr<Context>& context;
-  std::vector<std::unique_ptr<DeviceMemory>>& tables;  // what the recording owns beside its operands
+  RecordingMemory& memory;
 
   const WeightInfo& info(WeightId w) const { return plan.program.info(w); }
   uint32_t width(Value v) const { return plan.program.info(v).width; }
@@ -77,6 +84,8 @@ struct BindContext {
   const std::byte* pixels() const;  // null: none
   // Constants that live as long as the recording.
   Result<const float*> table(std::span<const float> values) const;
+  // Counters of blocks that come (common/arrive.cuh), zero now and after every launch, that nobody else has and that live as long as the recording.
+  Result<uint32_t*> counters(uint32_t count) const;
   Status read(WeightId w, std::span<std::byte> out) const;  // a weight back to the host
 
  private:

@@ -73,7 +73,7 @@ class Recorder {
 
  private:
   Status bind(const PlannedOp& planned) {
-    const BindContext context{r_.plan, planned, r_.bindings, r_.context->gpu(), r_.ropes, r_.copier, r_.context, recording_.tables_};
+    const BindContext context{r_.plan, planned, r_.bindings, r_.context->gpu(), r_.ropes, r_.copier, r_.context, recording_.memory_};
     std::vector<Launch> launches;
     KL_TRY(kernels()[planned.support.row].bind(planned.op, context, launches));
     uint32_t stage = ~0u;

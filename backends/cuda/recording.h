@@ -33,7 +33,7 @@ class CudaRecording final : public Recording {
   std::vector<Item> items_;
   std::vector<size_t> segment_ends_;  // items of segments 0 .. s: [0, segment_ends_[s])
   std::map<std::pair<uint32_t, uint32_t>, GraphExec> graphs_;
-  std::vector<std::unique_ptr<DeviceMemory>> tables_;
+  RecordingMemory memory_;
 };
 
 struct RecordRequest {

@@ -95,6 +95,22 @@ KL_KERNEL(checks__from_a_lane_outside, Args, 32) {
 }
 KL_KERNEL(checks__beyond_global, Args, 64) { a.y[threadIdx.x + 64] = 1.0f; }
 
+// Blocks that count themselves in: y[64] is the counter of `blocks`.
+template <bool kBefore, bool kBehind, uint32_t kExpected>
+void count_blocks(const Args& a) {
+  auto* counter = reinterpret_cast<unsigned*>(a.y + 64);
+  __syncthreads();
+  if (threadIdx.x != 0) return;
+  if (kBefore) __threadfence();
+  const bool last = atomicInc(counter, kExpected - 1) == kExpected - 1;
+  if (kBehind) __threadfence();
+  if (last) a.y[0] = a.y[0] + 1.0f;
+}
+KL_KERNEL(checks__counted, Args, 64) { count_blocks<true, true, 1>(a); }
+KL_KERNEL(checks__no_fence_before, Args, 64) { count_blocks<false, true, 1>(a); }
+KL_KERNEL(checks__no_fence_behind, Args, 64) { count_blocks<true, false, 1>(a); }
+KL_KERNEL(checks__counts_three, Args, 64) { count_blocks<true, true, 3>(a); }
+
 KL_KERNEL(checks__dynamic, Args, 64) {  // the second half of what was asked for, as other words
   KL_DYNAMIC_SHARED(uint4, all);
   const kl::cuda::SharedPointer<float> tile = kl::cuda::shared_as<float>(all + 16);
@@ -124,7 +140,7 @@ KL_KERNEL(checks__async_forgotten, Args, 64) {
 }
 
 struct Data {
-  alignas(16) float x[64] = {}, y[64] = {};
+  alignas(16) float x[64] = {}, y[68] = {};
   Data() {
     for (int i = 0; i < 64; ++i) x[i] = static_cast<float>(i + 1);
   }
@@ -139,7 +155,7 @@ std::vector<std::string> launch(const std::string& kernel, Data& data, uint64_t 
 
 TEST(CudaChecks, KernelsInOrderPassInEveryOrderOfThreads) {
   for (uint64_t seed = 1; seed < 50; ++seed) {
-    for (const char* kernel : {"in_order", "warp_in_order", "named_barriers", "part_of_a_warp", "async"}) {
+    for (const char* kernel : {"in_order", "warp_in_order", "named_barriers", "part_of_a_warp", "async", "counted"}) {
       Data data;
       EXPECT_EQ(launch(kernel, data, seed), std::vector<std::string>()) << kernel;
       EXPECT_NE(data.y[0], 0.0f) << kernel;
@@ -148,6 +164,16 @@ TEST(CudaChecks, KernelsInOrderPassInEveryOrderOfThreads) {
   Data data;
   EXPECT_TRUE(launch("async", data).empty());
   EXPECT_TRUE(std::equal(data.x, data.x + 64, data.y));
+}
+
+// One of three does it, whichever comes last, and the next launch finds the counter as the first did.
+TEST(CudaChecks, BlocksThatCountThemselvesInLeaveNoTrace) {
+  Data data;
+  for (uint64_t seed = 1; seed < 10; ++seed) {
+    EXPECT_EQ(launch("counts_three", data, seed, 3), std::vector<std::string>());
+    EXPECT_EQ(data.y[0], static_cast<float>(seed));
+    EXPECT_EQ(data.y[64], 0.0f);
+  }
 }
 
 TEST(CudaChecks, DynamicSharedMemoryIsAsLargeAsTheLaunchSays) {
@@ -189,7 +215,8 @@ INSTANTIATE_TEST_SUITE_P(All, CudaChecksCatch,
                                          Bad{"lane_missing", "31 of 32 wait"}, Bad{"masks_differ", "disagree about a mask"},
                                          Bad{"from_a_lane_outside", "from lane 20"}, Bad{"async_unwaited", "before the cp.async"},
                                          Bad{"async_uncommitted", "before the cp.async"}, Bad{"async_no_barrier", "shared tile"},
-                                         Bad{"async_forgotten", "never waited for"}),
+                                         Bad{"async_forgotten", "never waited for"}, Bad{"no_fence_before", "without a fence before it"},
+                                         Bad{"no_fence_behind", "without a fence behind it"}, Bad{"counts_three", "is left at 1"}),
                          [](const auto& each) { return each.param.kernel; });
 
 TEST(CudaChecks, AnAccessOutsideAllMemoryEndsTheLaunchAndNothingElse) {

@@ -31,10 +31,17 @@ struct Thread {
   Fiber fiber;
   Index index;
   bool done = true, started = false;
+  bool fenced = false;          // since its last barrier
+  bool counted = false;         // an atomicInc with no fence behind it yet
   const char* waits = nullptr;  // what for; null: it runs
   Site site;
   std::vector<AsyncCopy> open;                    // not committed
   std::vector<std::vector<AsyncCopy>> committed;  // oldest first
+};
+
+struct Counter {
+  const unsigned* at;
+  Site site;
 };
 
 struct Barrier {
@@ -70,7 +77,8 @@ struct Block {
   void (*body)(const void*) = nullptr;
   const void* args = nullptr;
   std::vector<std::string> findings;
-  bool broken = false;  // the block cannot go on
+  std::vector<Counter> counters;  // of the launch
+  bool broken = false;            // the block cannot go on
   bool running = false;
   std::vector<std::byte> dynamic;
   std::vector<Cell> dynamic_cells;
@@ -123,6 +131,12 @@ void wait_for(Block& b, const char* what, const Site& site) {
   for (;;) current(b).fiber.leave();
 }
 
+// A thread is at a barrier or at its end: nothing that it counted may be without a fence.
+void check_fences(Block& b, Thread& t) {
+  if (t.counted) found(b, "atomicInc without a fence behind it: " + thread_name(b, b.current));
+  t.counted = t.fenced = false;
+}
+
 void fiber_main() {
   for (;;) {
     Block& b = self();
@@ -131,6 +145,7 @@ void fiber_main() {
     if (!t.open.empty() || !t.committed.empty()) found(b, "cp.async copies of " + thread_name(b, b.current) + " were never waited for");
     t.open.clear();
     t.committed.clear();
+    check_fences(b, t);
     t.done = true;
     --b.alive;
     t.fiber.leave();
@@ -190,6 +205,7 @@ void run_block(Block& b) {
     if (!thread.started) thread.fiber.reset(fiber_main);
     thread.started = true;
     thread.done = false;
+    thread.fenced = thread.counted = false;
     thread.waits = nullptr;
     thread.index = {t % block_size.x, t / block_size.x % block_size.y, t / (block_size.x * block_size.y)};
     b.ready.push_back(static_cast<uint16_t>(t));
@@ -244,6 +260,7 @@ std::vector<std::string> run_launch(const std::string& kernel, void (*body)(cons
   b.body = body;
   b.args = args;
   b.findings.clear();
+  b.counters.clear();
   b.broken = false;
   b.count = shape.block.x * shape.block.y * shape.block.z;
   b.random = shape.seed * 0x9e3779b97f4a7c15u + 0x1234567;
@@ -270,6 +287,10 @@ std::vector<std::string> run_launch(const std::string& kernel, void (*body)(cons
     run_block(b);
     at = (at + step) % blocks;
   }
+  for (size_t i = 0; i < b.counters.size() && !b.broken; ++i) {
+    const Counter& c = b.counters[i];
+    if (*c.at != 0) found(b, "a counter of " + place(c.site) + " is left at " + std::to_string(*c.at));
+  }
   return b.findings;
 }
 
@@ -280,8 +301,26 @@ void report(const std::string& what, const Site& site) {
 
 uint32_t lane() { return self().current % kWarp; }
 
+void count_in(const unsigned* counter, const Site& site) {
+  Block& b = self();
+  Thread& t = current(b);
+  if (!t.fenced) report("atomicInc without a fence before it", site);
+  t.counted = true;
+  for (const Counter& c : b.counters) {
+    if (c.at == counter) return;
+  }
+  b.counters.push_back({counter, site});
+}
+
+void fence() {
+  Thread& t = current(self());
+  t.fenced = true;
+  t.counted = false;
+}
+
 void barrier(uint32_t id, uint32_t threads, const Site& site) {
   Block& b = self();
+  check_fences(b, current(b));
   Barrier& barrier = b.barriers[id % kBarriers];
   const uint32_t expected = threads == 0 ? b.count : threads;
   if (barrier.arrived == 0) {

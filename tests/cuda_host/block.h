@@ -72,6 +72,13 @@ void touch(const CellRange& range, size_t offset, size_t bytes, bool write, cons
 // The block's dynamic shared memory: 16-byte aligned.
 std::byte* dynamic_shared(CellRange& range);
 
+// ---- blocks that count themselves in (atomicInc) ----
+
+// A thread that counts its block in has made a fence since its last barrier (else what the block wrote is not before the count) and makes another before its next one
+// (else what others wrote is not behind it), and when a launch ends every counter is 0 again, for the next launch.
+void count_in(const unsigned* counter, const Site& site);
+void fence();
+
 // ---- cp.async ----
 
 void async_copy(const CellRange& range, size_t offset, std::byte* to, const void* from, uint32_t bytes, uint32_t zeros, const Site& site);

@@ -105,7 +105,14 @@ inline T atomicCAS(T* at, T compare, T value) {
   if (old == compare) *at = value;
   return old;
 }
-inline void __threadfence() {}
+// Counts a block in: from `limit` back to 0. What is checked is in block.h.
+inline unsigned atomicInc(unsigned* at, unsigned limit, kl::cuda_host::Site site = kl::cuda_host::Site::current()) {
+  kl::cuda_host::count_in(at, site);
+  const unsigned old = *at;
+  *at = old >= limit ? 0 : old + 1;
+  return old;
+}
+inline void __threadfence() { kl::cuda_host::fence(); }
 
 // ---- barriers and warps ----
 

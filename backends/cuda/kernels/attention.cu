@@ -2,11 +2,14 @@
 // A row at slot s with span [a, b) sees slots [max(0, s - window + 1), max(b, s + 1)). A block takes up to 8 queries of one KV head: the heads that share it, of one
 // row where spans are split (decode), of as many rows as fit where it walks them (prefill). K and V are read from pages as they lie, once for all these queries.
 // Order: common/attention.cuh; scores: dimensions ascend by fma, in q8 and q4 within a group of codes, groups joined by fma with their scales (then minima).
-// With partial, block z takes span z of its row and leaves (m, l, sum of V) for attention_merge; blocks beyond a row's spans leave at once.
+// With partial, block z takes span z of its row and leaves (m, l, sum of V); the last of a row's blocks for these queries (common/arrive.cuh) merges the spans. Blocks
+// beyond a row's spans leave at once.
 // Grid (G * ceil(H / G / queries), rows or ceil(rows / rows of a block), spans). Bytes: a row's K and V once per 8 queries. Bound: bandwidth. Not measured: there was no card.
 #include "cuda/kernels/attention.h"
 
+#include "cuda/common/arrive.cuh"
 #include "cuda/common/attention.cuh"
+#include "cuda/common/attention_merge.cuh"
 #include "cuda/common/kv_page.cuh"
 
 namespace kl::cuda {
@@ -161,6 +164,7 @@ template <KvFormat F, bool kSplit>
 KL_DEVICE void attention(const AttentionArgs& a) {
   KL_ATTENTION_SHARED(s);
   KL_SHARED(float, query_sum, kQueryFloats / kKGroup<KvFormat::q4> + kAttentionQueries);
+  KL_SHARED(uint32_t, last_block, 1);
   const uint32_t thread = threadIdx.x, size = a.head_size, most = a.queries, group = a.heads / a.kv_heads;
   // The heads of this block: [h0, h0 + heads) of the group; its rows: [t0, t1).
   const uint32_t parts = (group + most - 1) / most, kv_head = blockIdx.x / parts, in_group = blockIdx.x % parts * most;
@@ -180,6 +184,7 @@ KL_DEVICE void attention(const AttentionArgs& a) {
     }
     const uint32_t n = (to - from) * heads;
     uint32_t first = all.begin / kSpan, last = (all.end - 1) / kSpan;
+    const uint32_t spans = last - first + 1;
     if constexpr (kSplit) {
       first += blockIdx.z;
       if (first > last) return;
@@ -209,50 +214,32 @@ KL_DEVICE void attention(const AttentionArgs& a) {
       }
     }
     __syncthreads();
+    const Partials partials{kSplit ? a.partial + place(0) * a.spans * (size + 2) : nullptr, static_cast<uint64_t>(a.spans) * (size + 2),
+                            size + 2};
     const PagedKeys<F> keys{a.pages, s.query, query_sum, sequence, kv_head, size};
     for (uint32_t span = first; span <= last; ++span) {
       if constexpr (kSplit) {
-        const auto partial = [&](uint32_t i) { return a.partial + (place(i) * a.spans + blockIdx.z) * (size + 2); };
-        attend_span(s, keys, n, span, all, size, a.scale, a.cap, [&](uint32_t i, uint32_t d, float v) { partial(i)[2 + d] = v; });
+        attend_span(s, keys, n, span, all, size, a.scale, a.cap,
+                    [&](uint32_t i, uint32_t d, float v) { partials.at(i, blockIdx.z)[2 + d] = v; });
         if (thread < n) {
-          partial(thread)[0] = s.state[thread];  // nothing was before: the span's own
-          partial(thread)[1] = s.state[kAttentionQueries + thread];
+          partials.at(thread, blockIdx.z)[0] = s.state[thread];  // nothing was before: the span's own
+          partials.at(thread, blockIdx.z)[1] = s.state[kAttentionQueries + thread];
         }
       } else {
         attend_span(s, keys, n, span, all, size, a.scale, a.cap, [&](uint32_t i, uint32_t d, float v) { add_to_out(s, i, d, v, size); });
       }
     }
-    if constexpr (!kSplit) {
+    if constexpr (kSplit) {
+      if (!last_to_arrive(a.counters + blockIdx.y * gridDim.x + blockIdx.x, spans, last_block)) return;
+      merge_spans(a, s, partials, n, heads, h0, spans);
+    } else {
       for (uint32_t at = thread; at < n * size; at += kSpan) s.out[at] = s.out[at] / s.state[kAttentionQueries + at / size];
-      if constexpr (F == KvFormat::q4) rotate_rows<false>(s.out, n, size, thread, kSpan);
-      for (uint32_t at = thread; at < n * size; at += kSpan) a.y[place(at / size) * size + at % size] = s.out[at];
-      __syncthreads();
     }
+    if constexpr (F == KvFormat::q4) rotate_rows<false>(s.out, n, size, thread, kSpan);
+    for (uint32_t at = thread; at < n * size; at += kSpan) a.y[place(at / size) * size + at % size] = s.out[at];
+    __syncthreads();
     from = to;
   }
-}
-
-// Joins a row's spans in ascending order. A block takes one head of one row.
-template <bool kRotated>
-KL_DEVICE void merge(const AttentionArgs& a) {
-  KL_SHARED(float, out, kMaxHead);
-  const uint32_t h = blockIdx.x, t = blockIdx.y, thread = threadIdx.x, size = a.head_size;
-  if (t >= live_rows(a.rows)) return;
-  const Seen seen = seen_by(a, t);
-  const uint32_t spans = (seen.end - 1) / kSpan - seen.begin / kSpan + 1;
-  const uint64_t place = static_cast<uint64_t>(t) * a.heads + h;
-  const float* partial = a.partial + place * a.spans * (size + 2);
-  float most = a.sinks != nullptr ? a.sinks[h] : kNothing, sum = a.sinks != nullptr ? 1.0f : 0.0f;
-  for (uint32_t d = thread; d < size; d += kMergeThreads) out[d] = 0.0f;
-  for (uint32_t span = 0; span < spans; ++span, partial += size + 2) {
-    const Merged r = merge_span(most, sum, partial[0], partial[1]);
-    for (uint32_t d = thread; d < size; d += kMergeThreads) out[d] = fma_of(partial[2 + d], r.take, out[d] * r.keep);
-    most = r.most;
-    sum = r.sum;
-  }
-  for (uint32_t d = thread; d < size; d += kMergeThreads) out[d] = out[d] / sum;
-  if constexpr (kRotated) rotate_rows<false>(out, 1, size, thread, kMergeThreads);
-  for (uint32_t d = thread; d < size; d += kMergeThreads) a.y[place * size + d] = out[d];
 }
 
 }  // namespace
@@ -265,7 +252,5 @@ KL_FORMAT(f16)
 KL_FORMAT(q8)
 KL_FORMAT(q4)
 #undef KL_FORMAT
-KL_KERNEL(attention__merge, AttentionArgs, kMergeThreads) { merge<false>(a); }
-KL_KERNEL(attention__merge_rotated, AttentionArgs, kMergeThreads) { merge<true>(a); }
 
 }  // namespace kl::cuda

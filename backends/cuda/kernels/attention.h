@@ -9,7 +9,6 @@ inline constexpr uint32_t kSpan = 256;  // keys of a partial result; the threads
 inline constexpr uint32_t kAttentionThreads = kSpan;
 inline constexpr uint32_t kAttentionQueries = 8;  // (row, head) pairs of a block, at most
 inline constexpr uint32_t kQueryFloats = 2048;    // a block's queries: queries * D at most
-inline constexpr uint32_t kMergeThreads = 128;
 
 // What a block of head size D takes. Host: kernels have it in their arguments.
 constexpr uint32_t queries_of(uint32_t head_size) {
@@ -21,6 +20,7 @@ struct AttentionArgs {
   const float* q;      // [T H*D]
   float* y;            // [T H*D]
   float* partial;      // [T][H][spans][2 + D]: maximum, sum, weighted sum of V; null: the block walks all spans
+  uint32_t* counters;  // [T][blocks of a row's span], with partial (common/arrive.cuh)
   const float* sinks;  // [H] or null
   KvPages pages;
   const uint32_t* row_span;  // [T 2] of the step

@@ -4,7 +4,7 @@
 namespace kl::cuda {
 
 #define KL_FORMAT(F) \
-  KL_KERNEL(linear_row_f32__##F, LinearArgs, kLinearRowThreads) { linear_row<Format::F, false>(a); }
+  KL_KERNEL(linear_row_f32__##F, LinearRowArgs, kLinearRowThreads) { linear_row<Format::F, false>(a); }
 KL_FORMAT(f32)
 KL_FORMAT(f16)
 KL_FORMAT(bf16)

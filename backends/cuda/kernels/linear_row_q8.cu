@@ -4,7 +4,7 @@
 namespace kl::cuda {
 
 #define KL_FORMAT(F) \
-  KL_KERNEL(linear_row_q8__##F, LinearArgs, kLinearRowThreads) { linear_row<Format::F, true>(a); }
+  KL_KERNEL(linear_row_q8__##F, LinearRowArgs, kLinearRowThreads) { linear_row<Format::F, true>(a); }
 KL_FORMAT(q8_0)
 KL_FORMAT(q4_0)
 KL_FORMAT(q4_1)

@@ -5,32 +5,10 @@
 // Grid (P, R). Bytes: x and y once from memory, x again from cache.
 #include "cuda/kernels/norm.h"
 
+#include "cuda/common/norm.cuh"
 #include "cuda/common/quantize.cuh"
 
 namespace kl::cuda {
-
-namespace {
-
-KL_DEVICE float warp_sum(float v) {
-  KL_UNROLL
-  for (int step = 16; step > 0; step /= 2) v = v + __shfl_xor_sync(kFullWarp, v, step);
-  return v;
-}
-
-// The block's sum, in every thread. `warps` has a place for each warp.
-KL_DEVICE float block_sum(float mine, SharedPointer<float> warps) {
-  const uint32_t warp = threadIdx.x / 32, lane = threadIdx.x % 32;
-  mine = warp_sum(mine);
-  if (lane == 0) warps[warp] = mine;
-  __syncthreads();
-  float v = 0.0f;
-  if (lane < kNormThreads / 32) v = warps[lane];
-  v = warp_sum(v);
-  __syncthreads();
-  return v;
-}
-
-}  // namespace
 
 KL_KERNEL(norm, NormArgs, kNormThreads) {
   KL_SHARED(float, warps, kNormThreads / 32);
@@ -50,7 +28,7 @@ KL_KERNEL(norm, NormArgs, kNormThreads) {
     const float d = x[i] - mean;
     squares = fma_of(d, d, squares);
   }
-  const float r = 1.0f / sqrtf(block_sum(squares, warps) / static_cast<float>(a.width) + a.eps);
+  const float r = rms_factor(block_sum(squares, warps), a.width, a.eps);
   for (uint32_t i = thread; i < a.width; i += kNormThreads) {
     float v = (x[i] - mean) * r;
     if (a.gain != nullptr) v = v * a.gain[i];
@@ -68,7 +46,7 @@ KL_KERNEL(norm__quantize, NormQuantizeArgs, kNormThreads) {
   const float* x = n.x + static_cast<uint64_t>(n.selected != nullptr ? n.selected[t] : t) * n.width;
   float squares = 0.0f;
   for (uint32_t i = thread; i < n.width; i += kNormThreads) squares = fma_of(x[i], x[i], squares);
-  const float r = 1.0f / sqrtf(block_sum(squares, warps) / static_cast<float>(n.width) + n.eps);
+  const float r = rms_factor(block_sum(squares, warps), n.width, n.eps);
   for (uint32_t first = 0; first < a.to.tiles * 16; first += kNormThreads) {  // whole warps go round
     const uint32_t at = first + thread, k = 4 * at;
     float v[4] = {0, 0, 0, 0};

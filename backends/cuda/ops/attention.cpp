@@ -1,5 +1,5 @@
-// attention over the paged cache, and dense_attention. For few rows every span of 256 keys of a row has a block and a second stage merges them; for many a block walks the
-// spans of the rows it takes. Both give the same bits.
+// attention over the paged cache, and dense_attention. For few rows every span of 256 keys of a row has a block and the last of a row's merges them; for many a block walks
+// the spans of the rows it takes. Both give the same bits.
 #include <algorithm>
 
 #include "core/checked.h"
@@ -38,7 +38,7 @@ Answer support(const Op& op, const SupportContext& c) {
     return s;
   }
   if (most_spans(c.config, o.window) > 65535) return refuse("more than 65,535 spans of %u keys", kSpan);
-  s.stages = {{"spans"}, {"merge"}};
+  s.stages = {{"spans+merge"}};
   s.scratch_bytes = partial_bytes(c.config, o);
   return s;
 }
@@ -64,16 +64,13 @@ Status bind(const Op& op, const BindContext& c, Launches& out) {
   a.scale = o.scale;
   a.cap = o.cap;
   const uint32_t most = a.queries, group = o.heads / o.kv_heads, parts = groups_of(group, most);
+  if (split) {
+    KL_ASSIGN(a.counters, c.counters(config.rows * o.kv_heads * parts));
+  }
   Launch l = make_launch(std::string(split ? "attention__split_" : "attention__walk_") + name(config.kv), a, kAttentionThreads);
   l.grid[0] = o.kv_heads * parts;
   l.grid[1] = split ? config.rows : groups_of(config.rows, parts > 1 ? 1 : most / group);
   l.grid[2] = split ? a.spans : 1;
-  out.push_back(std::move(l));
-  if (!split) return {};
-  l = make_launch(config.kv == KvFormat::q4 ? "attention__merge_rotated" : "attention__merge", a, kMergeThreads);
-  l.grid[0] = o.heads;
-  l.grid[1] = config.rows;
-  l.stage = 1;
   out.push_back(std::move(l));
   return {};
 }

@@ -1,6 +1,6 @@
 // linear and the fused ops around one: y = (residual +) norm?(x) w' (+ bias), act(norm(x) gate') * (norm(x) up'), norm(select(x)) head'.
-// Three rows of the table each: many rows, few rows, and a row kernel (LinearPath). Stages: norm into scratch, where there is one; rounding to the plan's
-// activation format, where it is not f32 (8 bits: with the norm); the product.
+// Three rows of the table each: many rows, few rows, and a row kernel (LinearPath). Stages: for few rows one (prepares_inputs()). Else norm into scratch, where there is
+// one; rounding to the plan's activation format, where it is not f32 (8 bits: with the norm); the product.
 #include "cuda/ops/ops.h"
 #include "cuda/ops/stages.h"
 
@@ -36,6 +36,17 @@ struct ToOperands {
 
 Operands operands(const Op& op) { return std::visit(ToOperands{}, op); }
 
+// The product alone: its kernel norms and rounds. Not so where rows are selected, which is the head: it has so many blocks that a launch costs less than what each of
+// them would do again.
+bool together(const Operands& o, const Gpu& gpu, ActivationFormat activations, uint64_t rows) {
+  return !o.selects && prepares_inputs(gpu, activations, rows);
+}
+
+std::string product_stage(const Operands& o, ActivationFormat activations) {
+  return std::string(o.gain.valid() ? "norm+" : "") + (activations == ActivationFormat::q8 ? "round+" : "") +
+         (o.up.valid() ? "gate_up" : "linear");
+}
+
 // The path's support: a row of the kernel table each, so that a plan's report says why a better one was not taken. bind() takes the one best_path names, which
 // is the first that does not refuse.
 template <LinearPath kPath>
@@ -55,12 +66,16 @@ Answer support(const Op& op, const SupportContext& c) {
   use_vector(s, o.bias);
   const uint64_t rows = c.max_rows(o.out);
   const uint32_t k = c.info(o.w).k;
-  const bool together = o.gain.valid() && s.activations == ActivationFormat::q8;
-  if (o.gain.valid()) {
-    s.stages.push_back({together ? (o.selects ? "select+norm+round" : "norm+round") : o.selects ? "select+norm" : "norm"});
-    s.scratch_bytes += together ? rounded_bytes(s.activations, rows, k) : rows_bytes(rows, k);
+  if (together(o, c.gpu, s.activations, rows)) {
+    s.stages = {{product_stage(o, s.activations)}};
+    return s;
   }
-  if (s.activations != ActivationFormat::f32 && !together) {
+  const bool rounds_too = o.gain.valid() && s.activations == ActivationFormat::q8;
+  if (o.gain.valid()) {
+    s.stages.push_back({rounds_too ? (o.selects ? "select+norm+round" : "norm+round") : o.selects ? "select+norm" : "norm"});
+    s.scratch_bytes += rounds_too ? rounded_bytes(s.activations, rows, k) : rows_bytes(rows, k);
+  }
+  if (s.activations != ActivationFormat::f32 && !rounds_too) {
     s.stages.push_back({"round"});
     s.scratch_bytes += rounded_bytes(s.activations, rows, k);
   }
@@ -75,6 +90,19 @@ Status bind(const Op& op, const BindContext& c, Launches& out) {
   l.rows = c.rows(o.out);
   l.most_rows = c.most_rows(o.out);
   l.in.x = c.value(o.x);
+  l.out = c.value(o.out);
+  l.w = o.w;
+  l.up = o.up;
+  l.bias = o.bias;
+  l.residual = c.value(o.residual);
+  l.activation = o.activation;
+  const ActivationFormat activations = c.planned.support.activations;
+  if (together(o, c.gpu, activations, l.most_rows)) {
+    l.rounds = activations == ActivationFormat::q8;
+    l.gain = o.gain;
+    l.eps = o.eps;
+    return add_linear(c, 0, l, out);
+  }
   uint32_t stage = 0;
   uint64_t used = 0;
   if (o.gain.valid()) {
@@ -87,7 +115,7 @@ Status bind(const Op& op, const BindContext& c, Launches& out) {
     n.selects = o.selects;
     n.width = k;
     n.eps = o.eps;
-    if (c.planned.support.activations == ActivationFormat::q8) {
+    if (activations == ActivationFormat::q8) {
       KL_ASSIGN(l.in, add_norm_quantize(c, stage++, n, used, out));
     } else {
       KL_TRY(add_norm(c, stage++, n, out));
@@ -95,14 +123,8 @@ Status bind(const Op& op, const BindContext& c, Launches& out) {
       used += rows_bytes(l.most_rows, k);
     }
   }
-  const bool rounds = c.planned.support.activations != ActivationFormat::f32 && l.in.q.codes == nullptr;
+  const bool rounds = activations != ActivationFormat::f32 && l.in.q.codes == nullptr;
   if (rounds) l.in = add_round(c, stage++, l.in.x, used, l.rows, l.most_rows, k, out);
-  l.out = c.value(o.out);
-  l.w = o.w;
-  l.up = o.up;
-  l.bias = o.bias;
-  l.residual = c.value(o.residual);
-  l.activation = o.activation;
   return add_linear(c, stage, l, out);
 }
 

@@ -1,24 +1,27 @@
 // norm_qkv_rope: q, k, v = norm(x) W' + b; heads normed and turned; k and v into the cache.
-// Stages: norm, with rounding to 8 bits where the plan wants that (f16: a stage of its own); the three products, side by side; head norms, rope and the cache write in one.
+// Stages: for few rows one (qkv_row.cu). Else norm, with rounding to 8 bits where the plan wants that (f16: a stage of its own); the three products, side by side; head
+// norms, rope and the cache write in one.
 #include "cuda/ops/ops.h"
 #include "cuda/ops/stages.h"
 
 namespace kl::cuda {
 namespace {
 
-// Offsets in scratch.
+// Offsets in scratch. together: one launch.
 struct Scratch {
   uint64_t normed = 0, rounded = 0, q = 0, k = 0, v = 0, bytes = 0;
 };
-Scratch layout(ActivationFormat activations, uint64_t rows, uint64_t width, uint64_t q_width, uint64_t kv_width) {
+Scratch layout(bool together, ActivationFormat activations, uint64_t rows, uint64_t width, uint64_t q_width, uint64_t kv_width) {
   Scratch s;
   const auto take = [&](uint64_t bytes) {
     const uint64_t at = s.bytes;
     s.bytes += bytes;
     return at;
   };
-  s.normed = take(rows_bytes(rows, width));
-  s.rounded = take(rounded_bytes(activations, rows, width));
+  if (!together) {
+    s.normed = take(rows_bytes(rows, width));
+    s.rounded = take(rounded_bytes(activations, rows, width));
+  }
   s.q = take(rows_bytes(rows, q_width));
   s.k = take(rows_bytes(rows, kv_width));
   s.v = take(rows_bytes(rows, kv_width));
@@ -40,12 +43,18 @@ Answer support(const Op& op, const SupportContext& c) {
   s.activations = activations_for(c, o.wq);
   for (const WeightId w : {o.wq, o.wk, o.wv}) use_matrix(c, s, w);
   for (const WeightId w : {o.gain, o.bq, o.bk, o.bv, o.q_gain, o.k_gain, o.rope.factors}) use_vector(s, w);
-  s.stages.push_back({s.activations == ActivationFormat::q8 ? "norm+round" : "norm"});
-  if (s.activations == ActivationFormat::f16) s.stages.push_back({"round"});
-  s.stages.push_back({"qkv"});
-  s.stages.push_back({"heads+cache"});
+  const bool together = prepares_inputs(c.gpu, s.activations, c.config.rows);
+  if (together) {
+    s.stages = {{s.activations == ActivationFormat::q8 ? "norm+round+qkv+heads+cache" : "norm+qkv+heads+cache"}};
+  } else {
+    s.stages.push_back({s.activations == ActivationFormat::q8 ? "norm+round" : "norm"});
+    if (s.activations == ActivationFormat::f16) s.stages.push_back({"round"});
+    s.stages.push_back({"qkv"});
+    s.stages.push_back({"heads+cache"});
+  }
   s.scratch_bytes =
-      layout(s.activations, c.config.rows, c.info(o.wq).k, uint64_t{o.heads} * o.head_size, uint64_t{o.kv_heads} * o.head_size).bytes;
+      layout(together, s.activations, c.config.rows, c.info(o.wq).k, uint64_t{o.heads} * o.head_size, uint64_t{o.kv_heads} * o.head_size)
+          .bytes;
   return s;
 }
 
@@ -54,10 +63,38 @@ Status bind(const Op& op, const BindContext& c, Launches& out) {
   const uint32_t k = c.info(o.wq).k, most = c.most_rows(o.x);
   const ActivationFormat activations = c.planned.support.activations;
   const RowCount rows = c.rows(o.x);
-  const Scratch s = layout(activations, most, k, uint64_t{o.heads} * o.head_size, uint64_t{o.kv_heads} * o.head_size);
+  const bool together = prepares_inputs(c.gpu, activations, most);
+  const Scratch s = layout(together, activations, most, k, uint64_t{o.heads} * o.head_size, uint64_t{o.kv_heads} * o.head_size);
   const auto floats = [&](uint64_t at) { return reinterpret_cast<float*>(c.scratch(at)); };
-  uint32_t stage = 0;
+  KvWriteStage w;
+  w.q = floats(s.q);
+  w.k = floats(s.k);
+  w.v = floats(s.v);
+  w.q_out = c.value(o.out);
+  w.cache = o.cache;
+  w.heads = o.heads;
+  w.kv_heads = o.kv_heads;
+  w.head_size = o.head_size;
+  w.q_gain = o.q_gain;
+  w.k_gain = o.k_gain;
+  w.eps = o.eps;
+  w.rope = &o.rope;
 
+  if (together) {
+    QkvStage one;
+    one.x = c.value(o.x);
+    one.rounds = activations == ActivationFormat::q8;
+    one.gain = o.gain;
+    one.eps = o.eps;
+    one.most_rows = most;
+    one.parts[0] = {o.wq, o.bq, floats(s.q)};
+    one.parts[1] = {o.wk, o.bk, floats(s.k)};
+    one.parts[2] = {o.wv, o.bv, floats(s.v)};
+    one.heads = w;
+    return add_qkv(c, 0, one, out);
+  }
+
+  uint32_t stage = 0;
   NormStage n;
   n.x = c.value(o.x);
   n.out = floats(s.normed);
@@ -75,13 +112,13 @@ Status bind(const Op& op, const BindContext& c, Launches& out) {
     if (activations == ActivationFormat::f16) in = add_round(c, stage++, n.out, s.rounded, rows, most, k, out);
   }
 
-  const auto linear = [&](WeightId w, WeightId bias, float* to) {
+  const auto linear = [&](WeightId matrix, WeightId bias, float* to) {
     LinearStage l;
     l.in = in;
     l.out = to;
     l.rows = rows;
     l.most_rows = most;
-    l.w = w;
+    l.w = matrix;
     l.bias = bias;
     return add_linear(c, stage, l, out);
   };
@@ -90,19 +127,6 @@ Status bind(const Op& op, const BindContext& c, Launches& out) {
   KL_TRY(linear(o.wv, o.bv, floats(s.v)));
   ++stage;
 
-  KvWriteStage w;
-  w.q = floats(s.q);
-  w.k = floats(s.k);
-  w.v = floats(s.v);
-  w.q_out = c.value(o.out);
-  w.cache = o.cache;
-  w.heads = o.heads;
-  w.kv_heads = o.kv_heads;
-  w.head_size = o.head_size;
-  w.q_gain = o.q_gain;
-  w.k_gain = o.k_gain;
-  w.eps = o.eps;
-  w.rope = &o.rope;
   return add_kv_write(c, stage, w, out);
 }
 

@@ -3,10 +3,8 @@
 #include <algorithm>
 
 #include "core/checked.h"
-#include "cuda/kernels/kv_write.h"
 #include "cuda/kernels/norm.h"
 #include "cuda/kernels/quantize.h"
-#include "cuda/kernels/rope.h"
 
 namespace kl::cuda {
 namespace {
@@ -81,6 +79,10 @@ LinearPath best_path(const Gpu& gpu, ActivationFormat inputs, uint64_t rows) {
     if (path_refusal(path, gpu, inputs, rows).empty()) return path;
   }
   return LinearPath::row;
+}
+
+bool prepares_inputs(const Gpu& gpu, ActivationFormat inputs, uint64_t rows) {
+  return inputs != ActivationFormat::f16 && rows <= kLinearRowRows && best_path(gpu, inputs, rows) == LinearPath::row;
 }
 
 std::string kv_refusal(const SupportContext& c, uint32_t kv_heads, uint32_t head_size) {
@@ -179,6 +181,19 @@ LinearInput add_round(const BindContext& c, uint32_t stage, const float* x, uint
   return in;
 }
 
+Result<RowInputs> row_inputs(const BindContext& c, const LinearInput& in, ActivationFormat inputs, WeightId gain, float eps,
+                             const Matrix& w, uint32_t most_rows) {
+  RowInputs r{};
+  r.q = in.q;
+  r.x = in.x;
+  KL_ASSIGN(r.gain, c.vector(gain));
+  r.eps = eps;
+  r.k = w.k;
+  r.tiles = w.tiles;
+  r.chunk = inputs == ActivationFormat::q8 ? row_chunk(w.tiles, std::min(most_rows, kLinearRowRows)) : 0;
+  return r;
+}
+
 Status add_linear(const BindContext& c, uint32_t stage, const LinearStage& l, Launches& out) {
   LinearArgs a{};
   a.x = l.in.x;
@@ -191,18 +206,16 @@ Status add_linear(const BindContext& c, uint32_t stage, const LinearStage& l, La
   a.rows = l.rows;
   a.activation = l.activation;
   a.h = l.in.h;
-  const ActivationFormat inputs = a.x != nullptr         ? ActivationFormat::f32
-                                  : a.q.codes != nullptr ? ActivationFormat::q8
-                                                         : ActivationFormat::f16;
+  const ActivationFormat inputs = a.q.codes != nullptr || l.rounds ? ActivationFormat::q8
+                                  : a.x != nullptr                 ? ActivationFormat::f32
+                                                                   : ActivationFormat::f16;
   const LinearPath path = best_path(c.gpu, inputs, l.most_rows);
-  const std::string kernel = std::string("linear_") + name(path) +
-                             (a.x != nullptr         ? "_f32__"
-                              : a.q.codes != nullptr ? "_q8__"
-                                                     : "_f16__") +
-                             name(c.info(l.w).format);
+  const std::string kernel = std::string("linear_") + name(path) + "_" + name(inputs) + "__" + name(c.info(l.w).format);
   Launch launch;
   if (path == LinearPath::row) {
-    launch = make_launch(kernel, a, kLinearRowThreads);
+    KL_ASSIGN(const RowInputs in, row_inputs(c, l.in, inputs, l.gain, l.eps, a.w, l.most_rows));
+    launch = make_launch(kernel, LinearRowArgs{a, in}, kLinearRowThreads);
+    launch.shared_bytes = row_chunk_bytes(in.chunk, std::min(l.most_rows, kLinearRowRows));
     launch.grid[0] = groups_of(a.w.n, kPanelRows);
     launch.grid[1] = groups_of(l.most_rows, kLinearRowRows);
   } else if (path == LinearPath::few) {
@@ -220,89 +233,6 @@ Status add_linear(const BindContext& c, uint32_t stage, const LinearStage& l, La
   }
   launch.stage = stage;
   out.push_back(std::move(launch));
-  return {};
-}
-
-namespace {
-
-Result<DeviceRope> rope_tables(const BindContext& c, const RopeSpec& rope) {
-  std::vector<float> factors;
-  if (rope.factors.valid()) {
-    factors.resize(rope.dims / 2);
-    KL_TRY(c.read(rope.factors, std::as_writable_bytes(std::span(factors))));
-  }
-  return c.ropes.get(rope, factors);
-}
-
-}  // namespace
-
-Status add_rope(const BindContext& c, uint32_t stage, const RopeSpec& rope, uint32_t heads, uint32_t head_size, const float* x, float* y,
-                Launches& out) {
-  KL_ASSIGN(const DeviceRope table, rope_tables(c, rope));
-  RopeArgs a{};
-  a.x = x;
-  a.y = y;
-  a.positions = c.step(c.params().positions());
-  a.turn = table.turns;
-  a.component = table.components;
-  a.rows = {c.step(&c.params().header().rows), 1};
-  a.heads = heads;
-  a.head_size = head_size;
-  a.pairs = rope.dims / 2;
-  a.neighbours = rope.style == RopeStyle::neighbours;
-  Launch l = make_launch("rope", a, kRopeThreads);
-  l.grid[0] = groups_of(uint64_t{heads} * head_size / 2, kRopeThreads);
-  l.grid[1] = c.plan.config.rows;
-  l.stage = stage;
-  out.push_back(std::move(l));
-  return {};
-}
-
-KvPages kv_pages(const BindContext& c, KvRef cache) {
-  const KvPageLayout l = c.kv_layout(cache);
-  const KvGroupInfo& g = c.plan.program.kv_groups[cache.group];
-  const StepParams p = c.params();
-  const auto at = [](size_t bytes) { return static_cast<uint32_t>(bytes); };
-  return {reinterpret_cast<uint8_t*>(c.kv_layer(cache)),
-          c.step(p.block_table(cache.group, 0)),
-          c.step(p.row_sequence()),
-          c.step(p.row_slot()),
-          c.plan.config.limits.pages,
-          at(page_bytes({c.plan.config.kv, g.head_size, g.heads})),
-          at(l.head_bytes),
-          at(l.v_scales),
-          at(l.k),
-          at(l.k_bits),
-          at(l.v)};
-}
-
-Status add_kv_write(const BindContext& c, uint32_t stage, const KvWriteStage& w, Launches& out) {
-  KvWriteArgs a{};
-  a.q = w.q;
-  a.k = w.k;
-  a.v = w.v;
-  a.q_out = w.q_out;
-  a.pages = kv_pages(c, w.cache);
-  KL_ASSIGN(a.q_gain, c.vector(w.q_gain));
-  KL_ASSIGN(a.k_gain, c.vector(w.k_gain));
-  if (w.rope != nullptr && w.rope->enabled) {
-    KL_ASSIGN(const DeviceRope table, rope_tables(c, *w.rope));
-    a.turn = table.turns;
-    a.component = table.components;
-    a.pairs = w.rope->dims / 2;
-    a.neighbours = w.rope->style == RopeStyle::neighbours;
-  }
-  a.positions = c.step(c.params().positions());
-  a.rows = {c.step(&c.params().header().rows), 1};
-  a.heads = w.heads;
-  a.kv_heads = w.kv_heads;
-  a.head_size = w.head_size;
-  a.eps = w.eps;
-  Launch l = make_launch(std::string("kv_write__") + name(c.plan.config.kv), a, kKvWriteThreads);
-  l.grid[0] = groups_of(w.heads + 2 * w.kv_heads, kKvWriteWarps);
-  l.grid[1] = c.plan.config.rows;
-  l.stage = stage;
-  out.push_back(std::move(l));
   return {};
 }
 

@@ -2,7 +2,7 @@
 #pragma once
 #include "cuda/common/kv_pages.h"
 #include "cuda/kernel_table.h"
-#include "cuda/kernels/linear.h"
+#include "cuda/kernels/linear_row.h"
 
 namespace kl::cuda {
 
@@ -24,6 +24,9 @@ constexpr const char* name(LinearPath p) { return p == LinearPath::many ? "many"
 std::string path_refusal(LinearPath path, const Gpu& gpu, ActivationFormat inputs, uint64_t rows);
 // The first that takes them.
 LinearPath best_path(const Gpu& gpu, ActivationFormat inputs, uint64_t rows);
+// The row kernel of a decode step norms (RMS) and rounds its inputs itself, in each of its blocks, so that no launch of its own has to. A step of more rows, which only
+// a card without the other kernels takes by rows, would do that too often; 16-bit inputs have a launch.
+bool prepares_inputs(const Gpu& gpu, ActivationFormat inputs, uint64_t rows);
 // Empty: a cache of such heads runs; else why not.
 std::string kv_refusal(const SupportContext& c, uint32_t kv_heads, uint32_t head_size);
 // Bytes of [rows width] float32 in scratch.
@@ -64,6 +67,9 @@ Result<LinearInput> add_norm_quantize(const BindContext& c, uint32_t stage, cons
 
 struct LinearStage {
   LinearInput in;
+  bool rounds = false;  // in.x is rounded to 8 bits by the kernel, and normed before where there is a gain (prepares_inputs())
+  WeightId gain;
+  float eps = 0;
   float* out = nullptr;
   RowCount rows{};
   uint32_t most_rows = 0;  // the path follows from it (best_path)
@@ -73,11 +79,9 @@ struct LinearStage {
 };
 Status add_linear(const BindContext& c, uint32_t stage, const LinearStage& l, Launches& out);
 
-Status add_rope(const BindContext& c, uint32_t stage, const RopeSpec& rope, uint32_t heads, uint32_t head_size, const float* x, float* y,
-                Launches& out);
-
-// The group's pages as kernels take them.
-KvPages kv_pages(const BindContext& c, KvRef cache);
+// The inputs of a row kernel: `in` as it is, or normed (with a gain) and rounded to `inputs` there. w: any matrix of the launch.
+Result<RowInputs> row_inputs(const BindContext& c, const LinearInput& in, ActivationFormat inputs, WeightId gain, float eps,
+                             const Matrix& w, uint32_t most_rows);
 
 // k and v into the cache; before that head norms and rope, where there are any, for q as well.
 struct KvWriteStage {
@@ -90,5 +94,26 @@ struct KvWriteStage {
   const RopeSpec* rope = nullptr;
 };
 Status add_kv_write(const BindContext& c, uint32_t stage, const KvWriteStage& w, Launches& out);
+
+// q, k and v of up to kLinearRowRows rows, down to the cache, in one launch (qkv_row.cu).
+struct QkvStage {
+  const float* x = nullptr;
+  bool rounds = false;
+  WeightId gain;
+  float eps = 0;
+  uint32_t most_rows = 0;
+  struct {
+    WeightId w, bias;
+    float* out = nullptr;
+  } parts[3];
+  KvWriteStage heads;  // q, k and v are the parts' out
+};
+Status add_qkv(const BindContext& c, uint32_t stage, const QkvStage& q, Launches& out);
+
+Status add_rope(const BindContext& c, uint32_t stage, const RopeSpec& rope, uint32_t heads, uint32_t head_size, const float* x, float* y,
+                Launches& out);
+
+// The group's pages as kernels take them.
+KvPages kv_pages(const BindContext& c, KvRef cache);
 
 }  // namespace kl::cuda

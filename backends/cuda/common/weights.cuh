@@ -6,6 +6,10 @@
 #include "cuda/common/matrix.h"
 #include "cuda/common/numbers.cuh"
 
+// EACH(format) for the weight formats: a kernel of each.
+#define KL_QUANTIZED_FORMATS(EACH) EACH(q8_0) EACH(q4_0) EACH(q4_1) EACH(q5_0) EACH(q5_1) EACH(q4_k) EACH(q5_k) EACH(q6_k) EACH(iq4_nl) EACH(mxfp4)
+#define KL_WEIGHT_FORMATS(EACH) EACH(f32) EACH(f16) EACH(bf16) KL_QUANTIZED_FORMATS(EACH)
+
 namespace kl::cuda {
 
 template <Format F>

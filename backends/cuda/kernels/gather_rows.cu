@@ -33,19 +33,7 @@ KL_DEVICE void gather(const GatherRowsArgs& a) {
 
 #define KL_FORMAT(F) \
   KL_KERNEL(gather_rows__##F, GatherRowsArgs, kGatherRowsThreads) { gather<Format::F>(a); }
-KL_FORMAT(f32)
-KL_FORMAT(f16)
-KL_FORMAT(bf16)
-KL_FORMAT(q8_0)
-KL_FORMAT(q4_0)
-KL_FORMAT(q4_1)
-KL_FORMAT(q5_0)
-KL_FORMAT(q5_1)
-KL_FORMAT(q4_k)
-KL_FORMAT(q5_k)
-KL_FORMAT(q6_k)
-KL_FORMAT(iq4_nl)
-KL_FORMAT(mxfp4)
+KL_WEIGHT_FORMATS(KL_FORMAT)
 #undef KL_FORMAT
 
 }  // namespace kl::cuda

@@ -5,16 +5,7 @@ namespace kl::cuda {
 
 #define KL_FORMAT(F) \
   KL_KERNEL(linear_many_f16__##F, LinearArgs, kLinearManyThreads) { linear_many<Format::F, Inputs::halves>(a); }
-KL_FORMAT(q8_0)
-KL_FORMAT(q4_0)
-KL_FORMAT(q4_1)
-KL_FORMAT(q5_0)
-KL_FORMAT(q5_1)
-KL_FORMAT(q4_k)
-KL_FORMAT(q5_k)
-KL_FORMAT(q6_k)
-KL_FORMAT(iq4_nl)
-KL_FORMAT(mxfp4)
+KL_QUANTIZED_FORMATS(KL_FORMAT)
 #undef KL_FORMAT
 
 }  // namespace kl::cuda

@@ -3,46 +3,18 @@
 // one; rounding to the plan's activation format, where it is not f32 (8 bits: with the norm); the product.
 #include "cuda/ops/ops.h"
 #include "cuda/ops/stages.h"
+#include "ir/linear_operands.h"
 
 namespace kl::cuda {
 namespace {
 
-// The ops as one shape.
-struct Operands {
-  Value x = {}, out = {}, residual = {};
-  WeightId gain = {}, w = {}, up = {}, bias = {};
-  float eps = 0;
-  bool selects = false;
-  Activation activation = Activation::none;
-};
-
-struct ToOperands {
-  Operands operator()(const Linear& o) const { return {.x = o.x, .out = o.out, .w = o.w, .bias = o.bias}; }
-  Operands operator()(const NormLinear& o) const {
-    return {.x = o.x, .out = o.out, .gain = o.gain, .w = o.w, .bias = o.bias, .eps = o.eps};
-  }
-  Operands operator()(const LinearResidual& o) const { return {.x = o.x, .out = o.out, .residual = o.residual, .w = o.w, .bias = o.bias}; }
-  Operands operator()(const NormGateUp& o) const {
-    return {.x = o.x, .out = o.out, .gain = o.gain, .w = o.gate, .up = o.up, .eps = o.eps, .activation = o.activation};
-  }
-  Operands operator()(const SelectNormHead& o) const {
-    return {.x = o.x, .out = o.out, .gain = o.gain, .w = o.head, .eps = o.eps, .selects = true};
-  }
-  template <class Other>
-  Operands operator()(const Other&) const {
-    return {};
-  }
-};
-
-Operands operands(const Op& op) { return std::visit(ToOperands{}, op); }
-
 // The product alone: its kernel norms and rounds. Not so where rows are selected, which is the head: it has so many blocks that a launch costs less than what each of
 // them would do again.
-bool together(const Operands& o, const Gpu& gpu, ActivationFormat activations, uint64_t rows) {
+bool together(const LinearOperands& o, const Gpu& gpu, ActivationFormat activations, uint64_t rows) {
   return !o.selects && prepares_inputs(gpu, activations, rows);
 }
 
-std::string product_stage(const Operands& o, ActivationFormat activations) {
+std::string product_stage(const LinearOperands& o, ActivationFormat activations) {
   return std::string(o.gain.valid() ? "norm+" : "") + (activations == ActivationFormat::q8 ? "round+" : "") +
          (o.up.valid() ? "gate_up" : "linear");
 }
@@ -51,7 +23,7 @@ std::string product_stage(const Operands& o, ActivationFormat activations) {
 // is the first that does not refuse.
 template <LinearPath kPath>
 Answer support(const Op& op, const SupportContext& c) {
-  const Operands o = operands(op);
+  const LinearOperands o = linear_operands(op);
   if (const std::string reason = matrix_refusal(c, o.w); !reason.empty()) return Refusal{reason};
   if (o.up.valid() && c.info(o.up).format != c.info(o.w).format)
     return refuse("gate is %s and up is %s", name(c.info(o.w).format), name(c.info(o.up).format));
@@ -84,7 +56,7 @@ Answer support(const Op& op, const SupportContext& c) {
 }
 
 Status bind(const Op& op, const BindContext& c, Launches& out) {
-  const Operands o = operands(op);
+  const LinearOperands o = linear_operands(op);
   const uint32_t k = c.info(o.w).k;
   LinearStage l;
   l.rows = c.rows(o.out);

@@ -11,6 +11,11 @@ foreach(module ${modules})
 endforeach()
 add_library(kinglet ${objects})
 add_library(kinglet::kinglet ALIAS kinglet)
+foreach(module kinglet_vulkan kinglet_cuda) # libraries found at run time: whoever builds one program over kinglet gets them as well
+  if(TARGET ${module})
+    add_dependencies(kinglet ${module})
+  endif()
+endforeach()
 set_target_properties(kinglet PROPERTIES LINKER_LANGUAGE CXX VERSION ${PROJECT_VERSION} SOVERSION ${PROJECT_VERSION_MAJOR})
 target_include_directories(kinglet PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/sdk/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 # What is linked, as pairs TARGET:MODULE of pkg-config; the installed package files name the same.

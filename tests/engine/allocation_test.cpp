@@ -218,10 +218,12 @@ TEST(Allocation, CallsComeBackWhileImagesArriveAndNothingCanBeAllocated) {
   g_all_later = true;
   std::atomic<bool> back = false;
   std::thread caller([&] {
-    EXPECT_EQ(kl_engine_resume(engine.handle), KL_OK);
+    const kl_status status = kl_engine_resume(engine.handle);
+    EXPECT_TRUE(status == KL_OK || status == KL_OUT_OF_MEMORY) << status;
     back = true;
   });
-  std::this_thread::sleep_for(std::chrono::milliseconds(200));  // until the call is in the queue, which takes memory
+  std::this_thread::sleep_for(
+      std::chrono::milliseconds(200));  // until the call is in the queue, which takes memory: one that is late is refused
   g_armed = true;
   gate.open();
   int waited = 0;

@@ -33,7 +33,11 @@ struct BindContext {
   const CpuAttentionKernels& attention;
   StepState& state;
 
-  float* value(Value v) const { return v.valid() ? reinterpret_cast<float*>(bindings.arena->host() + plan.value_offset[v.id]) : nullptr; }
+  float* value(Value v) const {
+    if (!v.valid()) return nullptr;
+    if (bindings.drawn != nullptr && v.id == plan.program.greedy.id) return reinterpret_cast<float*>(bindings.drawn->host());
+    return reinterpret_cast<float*>(bindings.arena->host() + plan.value_offset[v.id]);
+  }
   size_t width(Value v) const { return plan.program.info(v).width; }
   std::byte* scratch() const { return bindings.arena->host() + planned.scratch_offset; }
   const std::byte* weight(WeightId w) const;  // in the layout that support() named; null when w is absent
@@ -72,7 +76,11 @@ inline uint32_t live_rows(const StepState& step, Rows rows) {
 
 // What GatherRows looks up for row t.
 inline int32_t row_index(const StepState& step, RowIndex index, uint32_t t) {
-  return index == RowIndex::token ? step.params.tokens()[t] : step.params.positions()[3 * size_t{t} + static_cast<size_t>(index) - 1];
+  if (index != RowIndex::token) return step.params.positions()[3 * size_t{t} + static_cast<size_t>(index) - 1];
+  const int32_t token = step.params.tokens()[t];
+  if (token >= kFedTokensEnd) return token;
+  // Of a row that was not to be drawn, or could not be: any token, for nobody asks what comes of it.
+  return step.fed != nullptr ? std::max(step.fed[token - kFedToken], 0) : 0;
 }
 inline uint32_t feature_rows(const StepState& step) { return step.features != nullptr ? step.params.limits().feature_rows : 0; }
 

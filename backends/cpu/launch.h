@@ -35,6 +35,7 @@ struct StepState {
   StepParams params;
   uint32_t threads = 1;
   uint32_t pool = 1;                  // Program::pool
+  const int32_t* fed = nullptr;       // [StepLimits::outputs] what the step before drew; null: none
   const float* features = nullptr;    // [StepLimits::feature_rows M]; null: none
   const std::byte* pixels = nullptr;  // [StepLimits::pixel_bytes]; null: none
   std::vector<std::unique_ptr<StepRope>> ropes;

@@ -159,6 +159,7 @@ Result<std::unique_ptr<Recording>> record_plan(const Plan& plan, const Bindings&
   state.threads = threads;
   recording->phase_begin_.push_back(0);
   state.pool = plan.program.pool;
+  if (bindings.fed != nullptr) state.fed = reinterpret_cast<const int32_t*>(bindings.fed->host());
   if (bindings.features != nullptr) state.features = reinterpret_cast<const float*>(bindings.features->host());
   if (bindings.pixels != nullptr) state.pixels = bindings.pixels->host();
   recording->launches_.push_back(make_launch<RopeArgs, rope_run, rope_tasks>(std::make_shared<const RopeArgs>(RopeArgs{&state})));

@@ -12,6 +12,7 @@ class CudaDevice final : public Device {
       : context_(std::move(context)), copier_(std::move(copier)), modules_(context_), ropes_(context_, copier_) {
     const Gpu& gpu = context_->gpu();
     info_ = gpu.describe().info;
+    info_.asynchronous = true;
     info_.identity =
         format("cuda %s %s sm_%d driver %d, %s", gpu.uuid.c_str(), gpu.name.c_str(), gpu.architecture, gpu.driver_version, kBackendStamp);
   }
@@ -20,7 +21,8 @@ class CudaDevice final : public Device {
   bool reads_host_memory() const override { return false; }
 
   Result<std::unique_ptr<Memory>> allocate(uint64_t bytes, MemoryUse use) override {
-    const Access access = use == MemoryUse::step_params ? Access::upload : use == MemoryUse::pixels ? Access::mapped : Access::device;
+    const bool mapped = use == MemoryUse::pixels || use == MemoryUse::drawn;
+    const Access access = use == MemoryUse::step_params ? Access::upload : mapped ? Access::mapped : Access::device;
     KL_ASSIGN(std::unique_ptr<DeviceMemory> memory, DeviceMemory::allocate(context_, bytes, access));
     return std::unique_ptr<Memory>(std::move(memory));
   }

@@ -78,7 +78,9 @@ RowCount BindContext::rows(Value v) const {
 }
 
 float* BindContext::value(Value v) const {
-  return v.valid() ? reinterpret_cast<float*>(address_of(bindings.arena, plan.value_offset[v.id])) : nullptr;
+  if (!v.valid()) return nullptr;
+  if (bindings.drawn != nullptr && v.id == plan.program.greedy.id) return reinterpret_cast<float*>(address_of(bindings.drawn, 0));
+  return reinterpret_cast<float*>(address_of(bindings.arena, plan.value_offset[v.id]));
 }
 
 std::byte* BindContext::scratch(uint64_t offset) const {
@@ -168,6 +170,9 @@ std::byte* BindContext::kv_layer(KvRef ref) const {
 
 const float* BindContext::features() const {
   return bindings.features != nullptr ? reinterpret_cast<const float*>(address_of(bindings.features, 0)) : nullptr;
+}
+const int32_t* BindContext::fed() const {
+  return bindings.fed != nullptr ? reinterpret_cast<const int32_t*>(address_of(bindings.fed, 0)) : nullptr;
 }
 const std::byte* BindContext::pixels() const {
   return bindings.pixels != nullptr ? reinterpret_cast<const std::byte*>(address_of(bindings.pixels, 0)) : nullptr;

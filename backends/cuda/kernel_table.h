@@ -81,6 +81,7 @@ struct BindContext {
   std::byte* kv_layer(KvRef ref) const;
   KvPageLayout kv_layout(KvRef ref) const;
   const float* features() const;    // null: none
+  const int32_t* fed() const;       // null: none
   const std::byte* pixels() const;  // null: none
   // Constants that live as long as the recording.
   Result<const float*> table(std::span<const float> values) const;

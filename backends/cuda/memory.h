@@ -8,7 +8,7 @@ namespace kl::cuda {
 enum class Access : uint8_t {
   device,    // nothing but copies
   upload,    // writes; a copy on the device is refreshed from it by refresh(), in stream order
-  mapped,    // writes; the device reads it over the bus: data that is read once
+  mapped,    // writes or reads; the device reads and writes it over the bus: data that is touched once
   readback,  // reads what a copy brought
 };
 

@@ -14,6 +14,8 @@ inline constexpr uint64_t kBufferAlignment = 256;
 
 class Context {
  public:
+  static constexpr uint32_t kTickets = 8;  // out at once, at most
+
   // without: bits of `feature` to leave unused; emulated: VulkanOptions::emulated_matrix.
   static Result<std::shared_ptr<Context>> open(std::shared_ptr<Instance> instance, uint32_t device, uint32_t without = 0,
                                                const MatrixShape& emulated = {});
@@ -48,7 +50,6 @@ class Context {
   Status run_now(const std::function<void(VkCommandBuffer)>& record);
 
  private:
-  static constexpr uint32_t kTickets = 8;
   struct Slot {
     VkFence fence = VK_NULL_HANDLE;
     uint64_t ticket = 0;  // 0: free

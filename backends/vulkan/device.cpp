@@ -1,5 +1,6 @@
 #include "vulkan/device.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "core/formats.h"
@@ -19,6 +20,8 @@ class VulkanDevice final : public Device {
         hide_(options.hide_memory),
         clock_(options.clock) {
     info_ = context_->physical().describe(context_->capabilities()).info;
+    running_.reserve(Context::kTickets);
+    info_.asynchronous = true;
     info_.identity = cache_key(context_->physical()) + " tier " + context_->capabilities().tier();
   }
 
@@ -28,8 +31,8 @@ class VulkanDevice final : public Device {
   Result<std::unique_ptr<Memory>> allocate(uint64_t bytes, MemoryUse use) override {
     KL_TRY(context_->lost());
     const bool upload = use == MemoryUse::step_params || use == MemoryUse::pixels;
-    KL_ASSIGN(std::unique_ptr<DeviceMemory> memory,
-              DeviceMemory::allocate(context_, bytes, upload ? Access::upload : Access::device, hide_ && !upload));
+    const Access access = upload ? Access::upload : use == MemoryUse::drawn ? Access::readback : Access::device;
+    KL_ASSIGN(std::unique_ptr<DeviceMemory> memory, DeviceMemory::allocate(context_, bytes, access, hide_ && access == Access::device));
     return std::unique_ptr<Memory>(std::move(memory));
   }
 
@@ -74,23 +77,23 @@ class VulkanDevice final : public Device {
     auto& r = static_cast<VulkanRecording&>(recording);  // every recording of this device is one
     if (first >= last || last > r.segments()) return error(Code::invalid_argument, "segments %u to %u of %u", first, last, r.segments());
     KL_TRY(context_->lost());
-    running_ = {&r, last - first, clock_(), 0};
+    Running running{&r, last - first, clock_(), 0};
     for (uint32_t at = first; at < last; at += r.at_once()) {
       const uint32_t end = std::min(last, at + r.at_once());
-      if (end == last) {
-        KL_ASSIGN(running_.ticket, context_->submit(r.commands(at, end), true));
-      } else {
-        KL_ASSIGN(const uint64_t none, context_->submit(r.commands(at, end), false));
-        (void)none;
-      }
+      KL_ASSIGN(running.ticket, context_->submit(r.commands(at, end), end == last));
     }
-    return running_.ticket;
+    running_.push_back(running);
+    return running.ticket;
   }
 
   Status wait(Ticket ticket, std::chrono::milliseconds timeout) override {
     KL_TRY(context_->wait(ticket, timeout));
-    if (ticket == running_.ticket) running_.recording->measured(running_.segments, clock_() - running_.begin);
-    running_ = {};
+    const auto at = std::find_if(running_.begin(), running_.end(), [&](const Running& r) { return r.ticket == ticket; });
+    if (at == running_.end()) return {};
+    const auto now = clock_();
+    at->recording->measured(at->segments, now - std::max(at->begin, ended_));  // what ran ahead began when the one before had ended
+    ended_ = now;
+    running_.erase(at);
     return {};
   }
 
@@ -109,7 +112,8 @@ class VulkanDevice final : public Device {
   bool hide_;
   std::function<std::chrono::steady_clock::time_point()> clock_;
   DeviceInfo info_;
-  Running running_;
+  std::vector<Running> running_;                 // submitted and not waited for
+  std::chrono::steady_clock::time_point ended_;  // of the last that was waited for
 };
 
 }  // namespace

@@ -81,7 +81,13 @@ BufferRange BindContext::step() const { return range_of(bindings.step_params, 0,
 
 BufferRange BindContext::value(Value v) const {
   if (!v.valid()) return step();
-  return range_of(bindings.arena, plan.value_offset[v.id], SupportContext{plan.program, plan.config}.value_bytes(v));
+  const uint64_t bytes = SupportContext{plan.program, plan.config}.value_bytes(v);
+  if (bindings.drawn != nullptr && v.id == plan.program.greedy.id) return range_of(bindings.drawn, 0, bytes);
+  return range_of(bindings.arena, plan.value_offset[v.id], bytes);
+}
+
+BufferRange BindContext::fed() const {
+  return bindings.fed != nullptr ? range_of(bindings.fed, 0, plan.config.limits.outputs * sizeof(int32_t)) : step();
 }
 
 BufferRange BindContext::scratch(uint64_t offset, uint64_t bytes) const {

@@ -66,6 +66,7 @@ struct BindContext {
   uint32_t width(Value v) const { return plan.program.info(v).width; }
   RowClass rows(Value v) const;
   BufferRange value(Value v) const;  // absent: the step's parameters
+  BufferRange fed() const;           // likewise
   BufferRange scratch(uint64_t offset, uint64_t bytes) const;
   BufferRange step() const;
   // The weight in the layout that support() named; absent: the step's parameters. Error internal: it does not lie on this device.

@@ -42,7 +42,7 @@ struct ShaderInfo {
 inline constexpr ShaderInfo kShaders[] = {
     {"attention", 5},                                                // constants: cache format; split
     {"attention_merge", 4},                                          // cache format
-    {"dense_attention", 5}, {"elementwise", 4}, {"gather_rows", 4},  // weight format
+    {"dense_attention", 5}, {"elementwise", 4}, {"gather_rows", 5},  // weight format
     {"kv_write", 4},                                                 // cache format
     {"linear_matrix", 7},                                            // weight format; a second matrix
     {"linear_row", 7},                                               // likewise, and for those below

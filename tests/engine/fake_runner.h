@@ -1,6 +1,8 @@
 // A model runner without a model: rows are written to pages and read back through the block tables, and the logits are a function of what was read. Whatever the
 // scheduler does wrong with pages, copies, positions or tokens changes the tokens that come out. Failures and pauses are injected by a hook.
 #pragma once
+#include <gtest/gtest.h>
+
 #include <array>
 #include <atomic>
 #include <bit>
@@ -69,11 +71,18 @@ inline uint64_t slot_value(int32_t token, const float* feature, uint32_t slot, s
   return value;
 }
 
+// For suites that run both ways (RunsAhead).
+inline bool runs_ahead_by_default = false;
+
 // Shared by the tests and the runner on the scheduler thread.
 struct Control {
   std::mutex mutex;
   std::function<Status(const StepBatch&)> before_step;  // on the scheduler thread, in front of every step
+  std::function<Status(const StepBatch&)> after_step;   // likewise, when one has been computed
   std::atomic<uint64_t> steps = 0, rows = 0, largest_batch = 0, cancelled_asked = 0;
+  std::atomic<bool> ahead =
+      runs_ahead_by_default;  // as on a device that works beside the host: what was begun is computed when it is waited for
+  std::atomic<uint64_t> steps_ahead = 0;
   std::atomic<int> runners = 0;
   std::atomic<int> segments = 1;  // how often a step asks whether it was cancelled
   // Of models loaded from here on.
@@ -98,6 +107,11 @@ struct Control {
   void set_encode(std::function<Status()> hook) {
     const std::lock_guard lock(mutex);
     before_segment = std::move(hook);
+  }
+
+  void set_after(std::function<Status(const StepBatch&)> hook) {
+    const std::lock_guard lock(mutex);
+    after_step = std::move(hook);
   }
 
   void set(std::function<Status(const StepBatch&)> hook) {
@@ -125,24 +139,81 @@ class FakeRunner : public ModelRunner {
   KvCache& cache() override { return cache_; }
 
   Result<StepResult> run(const StepBatch& batch) override {
-    std::function<Status(const StepBatch&)> hook;
-    {
-      const std::lock_guard lock(control_->mutex);
-      hook = control_->before_step;
-    }
-    if (hook) KL_TRY(hook(batch));
+    if (!begun_.empty()) return error(Code::internal, "a step behind one that was not finished");
+    KL_TRY(ask(batch));
     for (int i = 0; i < control_->segments.load(); ++i) {
       ++control_->cancelled_asked;
       if (batch.cancelled && batch.cancelled()) return error(Code::cancelled, "the step was cancelled");
     }
     for (const BlockCopy& copy : batch.copies) pages_[copy.to] = pages_[copy.from];
+    KL_ASSIGN(const Begun step, take_up(batch));
+    return compute(step);
+  }
+
+  bool runs_ahead() const override { return control_->ahead.load(); }
+  Status begin(const StepBatch& batch) override {
+    if (begun_.size() > 1 || !batch.copies.empty()) return error(Code::internal, "a step that cannot run ahead");
+    KL_TRY(ask(batch));
+    KL_ASSIGN(Begun step, take_up(batch));
+    if (!begun_.empty()) ++control_->steps_ahead;
+    begun_.push_back(std::move(step));
+    return {};
+  }
+  Result<StepResult> finish() override {
+    if (begun_.empty()) return error(Code::internal, "no step has begun");
+    const Begun step = std::move(begun_.front());
+    begun_.erase(begun_.begin());
+    return compute(step);
+  }
+
+  Cost cost(uint32_t rows, uint32_t, uint64_t cached) const override { return {100 + cached, 10 * uint64_t{rows}}; }
+  std::string program_text() const override { return "fake program"; }
+  std::string plan_text(uint32_t rows) const override { return "fake plan of " + std::to_string(rows); }
+  std::string support_text() const override { return "fake support"; }
+
+ private:
+  // What a device would have been given: tokens and tables as they were then. What the batch views stays, as begin() says.
+  struct Begun {
+    StepBatch batch;
+    std::vector<std::vector<uint32_t>> tables;  // [sequences]
+  };
+
+  Status ask(const StepBatch& batch) {
+    std::function<Status(const StepBatch&)> hook;
+    {
+      const std::lock_guard lock(control_->mutex);
+      hook = control_->before_step;
+    }
+    return hook ? hook(batch) : Status();
+  }
+
+  Result<Begun> take_up(const StepBatch& batch) {
+    Begun step{batch, {}};
+    for (const StepSequence& s : batch.sequences) {
+      uint32_t length = cache_.length(s.cache);
+      for (const Begun& before : begun_) {
+        for (const StepSequence& b : before.batch.sequences) length += b.cache == s.cache ? static_cast<uint32_t>(b.tokens.size()) : 0;
+        if (s.fed && (*s.fed >= before.batch.sequences.size() || before.batch.sequences[*s.fed].cache != s.cache))
+          return error(Code::internal, "a token of another sequence");
+      }
+      if (s.first_position != length) return error(Code::internal, "rows at position %u of a cache of %u", s.first_position, length);
+      if (s.fed.has_value() == begun_.empty())
+        return error(Code::internal, "a step ahead takes its tokens from the one before, and no other does");
+      const auto table = cache_.table(s.cache, 0);
+      step.tables.emplace_back(table.begin(), table.end());
+    }
+    return step;
+  }
+
+  Result<StepResult> compute(const Begun& step) {
+    const StepBatch& batch = step.batch;
+    const std::vector<int32_t> fed = drawn_;
     logits_.clear();
     drawn_.clear();
     uint64_t rows = 0;
-    for (const StepSequence& s : batch.sequences) {
-      if (s.first_position != cache_.length(s.cache))
-        return error(Code::internal, "rows at position %u of a cache of %u", s.first_position, cache_.length(s.cache));
-      const auto table = cache_.table(s.cache, 0);
+    for (size_t q = 0; q < batch.sequences.size(); ++q) {
+      const StepSequence& s = batch.sequences[q];
+      const std::vector<uint32_t>& table = step.tables[q];
       const auto fits = [&](size_t n) { return n == 0 || n == s.tokens.size(); };
       if (!fits(s.positions.size()) || !fits(s.spans.size()) || !fits(s.features.size()) || (!s.features.empty() && !options_.features))
         return error(Code::internal, "row data of %zu, %zu and %zu rows", s.positions.size(), s.spans.size(), s.features.size());
@@ -153,7 +224,7 @@ class FakeRunner : public ModelRunner {
         if (span[0] > slot || span[1] <= slot || span[1] > s.first_position + s.tokens.size())
           return error(Code::internal, "slot %u sees %u to %u", slot, span[0], span[1]);
         pages_[table[slot / kKvPageTokens]][slot % kKvPageTokens] =
-            slot_value(s.tokens[i], s.features.empty() ? nullptr : s.features[i], slot,
+            slot_value(s.fed ? fed[*s.fed] : s.tokens[i], s.features.empty() ? nullptr : s.features[i], slot,
                        s.positions.empty() ? std::array<int32_t, 3>{plain, plain, plain} : s.positions[i], span);
       }
       rows += s.tokens.size();
@@ -171,15 +242,16 @@ class FakeRunner : public ModelRunner {
     ++control_->steps;
     control_->rows += rows;
     if (batch.sequences.size() > control_->largest_batch.load()) control_->largest_batch = batch.sequences.size();
+    std::function<Status(const StepBatch&)> hook;
+    {
+      const std::lock_guard lock(control_->mutex);
+      hook = control_->after_step;
+    }
+    if (hook) KL_TRY(hook(batch));
     return StepResult{
         .logits = batch.logits ? std::span<const float>(logits_) : std::span<const float>(), .drawn = drawn_, .seconds = 0.001};
   }
-  Cost cost(uint32_t rows, uint32_t, uint64_t cached) const override { return {100 + cached, 10 * uint64_t{rows}}; }
-  std::string program_text() const override { return "fake program"; }
-  std::string plan_text(uint32_t rows) const override { return "fake plan of " + std::to_string(rows); }
-  std::string support_text() const override { return "fake support"; }
 
- private:
   std::shared_ptr<Control> control_;
   RunnerOptions options_;
   KvCache cache_;
@@ -188,6 +260,7 @@ class FakeRunner : public ModelRunner {
   std::vector<std::array<uint64_t, kKvPageTokens>> pages_;
   std::vector<float> logits_;
   std::vector<int32_t> drawn_;
+  std::vector<Begun> begun_;
 };
 
 // Feature values: a function of the pixels of the row's patches.
@@ -397,6 +470,16 @@ struct FakeEngine {
   }
   std::shared_ptr<Control> control = std::make_shared<Control>();
   kl_engine* handle = nullptr;
+};
+
+// A suite that is run on a device that computes a step while the host waits, and on one that runs ahead of it.
+class BothWays : public testing::TestWithParam<bool> {
+ public:
+  static std::string name_of(const testing::TestParamInfo<bool>& info) { return info.param ? "ahead" : "in_step"; }
+
+ protected:
+  void SetUp() override { runs_ahead_by_default = GetParam(); }
+  void TearDown() override { runs_ahead_by_default = false; }
 };
 
 struct Reading {

@@ -46,7 +46,10 @@ uint64_t changes_of(kl_generation* generation) {
 }
 
 // 100 rows in steps of 16 are steps 0 to 6, the tokens behind the first come in 7 to 15.
-TEST(LostDevice, AGenerationGoesOnWhereverItWas) {
+class LostDevice : public BothWays {};
+INSTANTIATE_TEST_SUITE_P(Steps, LostDevice, testing::Bool(), LostDevice::name_of);
+
+TEST_P(LostDevice, AGenerationGoesOnWhereverItWas) {
   for (int step = 0; step < 16; ++step) {
     FakeEngine engine;
     engine.control->spares = 1;
@@ -78,7 +81,7 @@ TEST(LostDevice, AGenerationGoesOnWhereverItWas) {
   }
 }
 
-TEST(LostDevice, IsNamedWithItsReasonAndWithWhatTookItsPlace) {
+TEST_P(LostDevice, IsNamedWithItsReasonAndWithWhatTookItsPlace) {
   std::mutex mutex;
   std::string lines;
   FakeEngine engine(0, [&](LogLevel level, std::string_view line) {
@@ -101,7 +104,7 @@ TEST(LostDevice, IsNamedWithItsReasonAndWithWhatTookItsPlace) {
   (void)kl_model_destroy(model);
 }
 
-TEST(LostDevice, OneAfterTheOtherUsesUpTheSparesAndThenFails) {
+TEST_P(LostDevice, OneAfterTheOtherUsesUpTheSparesAndThenFails) {
   for (const std::set<int>& steps : {std::set<int>{4, 5}, {4, 6}, {0, 1}, {9, 10, 11}}) {
     FakeEngine engine;
     engine.control->spares = 2;
@@ -134,7 +137,7 @@ TEST(LostDevice, OneAfterTheOtherUsesUpTheSparesAndThenFails) {
   }
 }
 
-TEST(LostDevice, ALoadOnTheNextOneMayLoseThatToo) {
+TEST_P(LostDevice, ALoadOnTheNextOneMayLoseThatToo) {
   FakeEngine engine;
   engine.control->spares = 2;
   kl_model* model = engine.load();
@@ -155,7 +158,7 @@ TEST(LostDevice, ALoadOnTheNextOneMayLoseThatToo) {
   (void)kl_model_destroy(model);
 }
 
-TEST(LostDevice, ALoadThatLosesItGoesOnOnTheNext) {
+TEST_P(LostDevice, ALoadThatLosesItGoesOnOnTheNext) {
   FakeEngine engine;
   engine.control->spares = 1;
   engine.control->set_load([](const Device& device, const LoadProgress&) {
@@ -169,7 +172,7 @@ TEST(LostDevice, ALoadThatLosesItGoesOnOnTheNext) {
   (void)kl_model_destroy(model);
 }
 
-TEST(LostDevice, AModelThatCannotGoOnFailsItsUsersAndIsTriedAgain) {
+TEST_P(LostDevice, AModelThatCannotGoOnFailsItsUsersAndIsTriedAgain) {
   FakeEngine engine;
   engine.control->spares = 1;
   kl_model_options options{};
@@ -208,7 +211,7 @@ TEST(LostDevice, AModelThatCannotGoOnFailsItsUsersAndIsTriedAgain) {
   (void)kl_model_destroy(model);
 }
 
-TEST(LostDevice, AConversationKeepsItsMessagesWhenItsTurnFails) {
+TEST_P(LostDevice, AConversationKeepsItsMessagesWhenItsTurnFails) {
   FakeEngine engine;
   engine.control->spares = 1;
   kl_model* model = engine.load();
@@ -233,7 +236,7 @@ TEST(LostDevice, AConversationKeepsItsMessagesWhenItsTurnFails) {
   (void)kl_model_destroy(model);
 }
 
-TEST(LostDevice, OnlyModelsInUseAreLoadedAgain) {
+TEST_P(LostDevice, OnlyModelsInUseAreLoadedAgain) {
   FakeEngine engine;
   engine.control->spares = 1;
   kl_model* used = engine.load();
@@ -275,7 +278,7 @@ struct LoadGate {
   Control& control_;
 };
 
-TEST(LostDevice, CancelTakesEffectDuringTheLoad) {
+TEST_P(LostDevice, CancelTakesEffectDuringTheLoad) {
   FakeEngine engine;
   engine.control->spares = 1;
   kl_model_options options{};
@@ -298,7 +301,7 @@ TEST(LostDevice, CancelTakesEffectDuringTheLoad) {
   (void)kl_model_destroy(model);
 }
 
-TEST(LostDevice, SuspendInterruptsTheLoadAndResumeTakesItUpAgain) {
+TEST_P(LostDevice, SuspendInterruptsTheLoadAndResumeTakesItUpAgain) {
   FakeEngine engine;
   engine.control->spares = 1;
   kl_model* model = engine.load();
@@ -317,7 +320,7 @@ TEST(LostDevice, SuspendInterruptsTheLoadAndResumeTakesItUpAgain) {
   (void)kl_model_destroy(model);
 }
 
-TEST(LostDevice, AnEngineThatIsDestroyedMeanwhileDoesNotWaitForTheLoad) {
+TEST_P(LostDevice, AnEngineThatIsDestroyedMeanwhileDoesNotWaitForTheLoad) {
   auto engine = std::make_unique<FakeEngine>();
   engine->control->spares = 1;
   kl_model* model = engine->load();
@@ -334,7 +337,7 @@ TEST(LostDevice, AnEngineThatIsDestroyedMeanwhileDoesNotWaitForTheLoad) {
 }
 
 // Sessions of all ages, sharing prefixes, a cache that is too small, slow steps, losses anywhere: every one gets its own tokens.
-TEST(LostDevice, ManySessionsLoseNothingAtRandomMoments) {
+TEST_P(LostDevice, ManySessionsLoseNothingAtRandomMoments) {
   for (uint32_t seed = 1; seed <= 40; ++seed) {
     std::mt19937 random(seed);
     const auto below = [&](uint32_t n) { return static_cast<uint32_t>(random() % n); };
@@ -376,7 +379,7 @@ TEST(LostDevice, ManySessionsLoseNothingAtRandomMoments) {
 }
 
 // Temperature: the draw depends on seed and position only, so the text is the same as without the loss.
-TEST(LostDevice, DrawnTokensAreThoseOfARunWithoutLoss) {
+TEST_P(LostDevice, DrawnTokensAreThoseOfARunWithoutLoss) {
   const auto run = [](std::set<int> losses) {
     FakeEngine engine;
     engine.control->spares = 2;
@@ -401,7 +404,7 @@ TEST(LostDevice, DrawnTokensAreThoseOfARunWithoutLoss) {
   EXPECT_EQ(run({7, 19}), plain);
 }
 
-TEST(LostDevice, AnEncodeStartsOverAndItsPictureBecomesReady) {
+TEST_P(LostDevice, AnEncodeStartsOverAndItsPictureBecomesReady) {
   for (int segment = 0; segment < 4; ++segment) {
     Eyes eyes;
     eyes.engine.control->spares = 1;
@@ -419,7 +422,7 @@ TEST(LostDevice, AnEncodeStartsOverAndItsPictureBecomesReady) {
 }
 
 // A picture's rows are on the host: they are not computed again.
-TEST(LostDevice, AConversationWithPicturesGoesOnFromTheirRows) {
+TEST_P(LostDevice, AConversationWithPicturesGoesOnFromTheirRows) {
   for (int step = 0; step < 10; ++step) {
     Eyes eyes({}, [](Control& c) { c.bidirectional = true; });
     eyes.engine.control->spares = 1;
@@ -435,7 +438,7 @@ TEST(LostDevice, AConversationWithPicturesGoesOnFromTheirRows) {
 }
 
 // A key names the encoder with its backend. Rows of another backend are this image's, but the cache does not take them for what the key says.
-TEST(LostDevice, RowsOfAnotherBackendAreNotRememberedUnderTheOldKey) {
+TEST_P(LostDevice, RowsOfAnotherBackendAreNotRememberedUnderTheOldKey) {
   Eyes eyes;
   eyes.engine.control->spares = 1;
   EncodeGate gate(*eyes.engine.control);
@@ -458,7 +461,7 @@ TEST(LostDevice, RowsOfAnotherBackendAreNotRememberedUnderTheOldKey) {
   EXPECT_EQ(eyes.engine.control->tiles.load(), 3u);
 }
 
-TEST(LostDevice, AnImageOfAModelThatCannotGoOnFails) {
+TEST_P(LostDevice, AnImageOfAModelThatCannotGoOnFails) {
   Eyes eyes;
   eyes.engine.control->spares = 1;
   eyes.engine.control->set_load(
@@ -511,7 +514,7 @@ struct Sequences {
   kl_sequence* sequence = nullptr;
 };
 
-TEST(LostDevice, EvaluationsGoOnFromTheSequencesTokens) {
+TEST_P(LostDevice, EvaluationsGoOnFromTheSequencesTokens) {
   for (int step = 0; step < 9; ++step) {
     Sequences s(1);
     std::vector<int32_t> all;
@@ -521,7 +524,7 @@ TEST(LostDevice, EvaluationsGoOnFromTheSequencesTokens) {
   }
 }
 
-TEST(LostDevice, ASequenceIsCutAndForkedBeforeItIsComputedAgain) {
+TEST_P(LostDevice, ASequenceIsCutAndForkedBeforeItIsComputedAgain) {
   Sequences s(1);
   std::vector<int32_t> all;
   EXPECT_EQ(s.evaluate(s.sequence, all, some_ids(100, 1)), KL_OK);
@@ -542,7 +545,7 @@ TEST(LostDevice, ASequenceIsCutAndForkedBeforeItIsComputedAgain) {
   (void)kl_session_destroy(session);
 }
 
-TEST(LostDevice, AnEvaluationThatFailsLeavesTheSequenceAsItWas) {
+TEST_P(LostDevice, AnEvaluationThatFailsLeavesTheSequenceAsItWas) {
   Sequences s(1);
   std::vector<int32_t> all;
   EXPECT_EQ(s.evaluate(s.sequence, all, some_ids(100, 1)), KL_OK);
@@ -563,7 +566,7 @@ TEST(LostDevice, AnEvaluationThatFailsLeavesTheSequenceAsItWas) {
   EXPECT_EQ(s.evaluate(s.sequence, all, some_ids(4, 2)), KL_DEVICE_LOST);
 }
 
-TEST(LostDevice, EvaluationsAndGenerationsLoseItUnderEachOther) {
+TEST_P(LostDevice, EvaluationsAndGenerationsLoseItUnderEachOther) {
   for (int step = 1; step < 30; step += 3) {
     Sequences s(2);
     kl_session* session = s.engine.session(s.model);
@@ -580,7 +583,7 @@ TEST(LostDevice, EvaluationsAndGenerationsLoseItUnderEachOther) {
 }
 
 // What the real devices' order is, and the app's word against it.
-TEST(LostDevice, TheCpuComesAfterVulkanAndNothingAfterTheCpu) {
+TEST_P(LostDevice, TheCpuComesAfterVulkanAndNothingAfterTheCpu) {
   DeviceInfo lost;
   lost.backend = "vulkan";
   const EngineOptions options{.backend = Backend::vulkan, .threads = 1, .log = {}, .cache_dir = {}, .features = {}};

@@ -8,7 +8,10 @@
 namespace kl::fake {
 namespace {
 
-TEST(Scheduler, AGenerationGivesTheModelsTokensAndEndsOnce) {
+class Scheduler : public BothWays {};
+INSTANTIATE_TEST_SUITE_P(Steps, Scheduler, testing::Bool(), Scheduler::name_of);
+
+TEST_P(Scheduler, AGenerationGivesTheModelsTokensAndEndsOnce) {
   FakeEngine engine;
   kl_model_options options{};
   options.context = 1024;
@@ -52,7 +55,7 @@ TEST(Scheduler, AGenerationGivesTheModelsTokensAndEndsOnce) {
   (void)kl_model_destroy(model);
 }
 
-TEST(Scheduler, ManySessionsShareStepsAndGiveWhatEachWouldAlone) {
+TEST_P(Scheduler, ManySessionsShareStepsAndGiveWhatEachWouldAlone) {
   FakeEngine engine;
   kl_model_options options{};
   options.kv_tokens = 16384;
@@ -76,7 +79,7 @@ TEST(Scheduler, ManySessionsShareStepsAndGiveWhatEachWouldAlone) {
   (void)kl_model_destroy(model);
 }
 
-TEST(Scheduler, ASecondTurnComputesOnlyWhatIsNew) {
+TEST_P(Scheduler, ASecondTurnComputesOnlyWhatIsNew) {
   FakeEngine engine;
   kl_model* model = engine.load();
   kl_session* session = engine.session(model);
@@ -95,7 +98,7 @@ TEST(Scheduler, ASecondTurnComputesOnlyWhatIsNew) {
   (void)kl_model_destroy(model);
 }
 
-TEST(Scheduler, SessionsShareAPrefixWithoutChangingAToken) {
+TEST_P(Scheduler, SessionsShareAPrefixWithoutChangingAToken) {
   FakeEngine engine;
   kl_model_options options{};
   options.kv_tokens = 8192;
@@ -117,7 +120,7 @@ TEST(Scheduler, SessionsShareAPrefixWithoutChangingAToken) {
   (void)kl_model_destroy(model);
 }
 
-TEST(Scheduler, ForkedSessionsGoTheirOwnWays) {
+TEST_P(Scheduler, ForkedSessionsGoTheirOwnWays) {
   FakeEngine engine;
   kl_model_options options{};
   options.kv_tokens = 8192;
@@ -139,7 +142,7 @@ TEST(Scheduler, ForkedSessionsGoTheirOwnWays) {
   (void)kl_model_destroy(model);
 }
 
-TEST(Scheduler, ASlowReaderStopsItsOwnGenerationOnly) {
+TEST_P(Scheduler, ASlowReaderStopsItsOwnGenerationOnly) {
   FakeEngine engine;
   kl_model_options options{};
   options.kv_tokens = 8192;
@@ -163,7 +166,7 @@ TEST(Scheduler, ASlowReaderStopsItsOwnGenerationOnly) {
   (void)kl_model_destroy(model);
 }
 
-TEST(Scheduler, CancelStopsAPromptBetweenSegmentsAndTheSessionGoesOn) {
+TEST_P(Scheduler, CancelStopsAPromptBetweenSegmentsAndTheSessionGoesOn) {
   FakeEngine engine;
   kl_model* model = engine.load();
   kl_session* session = engine.session(model);
@@ -184,7 +187,7 @@ TEST(Scheduler, CancelStopsAPromptBetweenSegmentsAndTheSessionGoesOn) {
   (void)kl_model_destroy(model);
 }
 
-TEST(Scheduler, AFailedStepFailsOnlyTheGenerationAtFault) {
+TEST_P(Scheduler, AFailedStepFailsOnlyTheGenerationAtFault) {
   FakeEngine engine;
   kl_model_options options{};
   options.kv_tokens = 8192;
@@ -222,7 +225,7 @@ TEST(Scheduler, AFailedStepFailsOnlyTheGenerationAtFault) {
   (void)kl_model_destroy(model);
 }
 
-TEST(Scheduler, ALostDeviceFailsEverythingWithItsReason) {
+TEST_P(Scheduler, ALostDeviceFailsEverythingWithItsReason) {
   FakeEngine engine;
   kl_model* model = engine.load();
   kl_session* session = engine.session(model);
@@ -239,7 +242,7 @@ TEST(Scheduler, ALostDeviceFailsEverythingWithItsReason) {
   (void)kl_model_destroy(model);
 }
 
-TEST(Scheduler, MoreSessionsThanTheCacheHoldsWaitTheirTurnAndLoseNothing) {
+TEST_P(Scheduler, MoreSessionsThanTheCacheHoldsWaitTheirTurnAndLoseNothing) {
   FakeEngine engine;
   kl_model_options options{};
   options.context = 256;
@@ -265,7 +268,7 @@ TEST(Scheduler, MoreSessionsThanTheCacheHoldsWaitTheirTurnAndLoseNothing) {
 }
 
 // D8: prompts and answers around the edge of the context end with a reason, and never loop.
-TEST(Scheduler, TheContextsEdgeIsAReasonToEnd) {
+TEST_P(Scheduler, TheContextsEdgeIsAReasonToEnd) {
   FakeEngine engine;
   for (const uint32_t context : {1u, 2u, 31u, 32u, 33u, 64u}) {
     kl_model_options options{};
@@ -291,7 +294,7 @@ TEST(Scheduler, TheContextsEdgeIsAReasonToEnd) {
   }
 }
 
-TEST(Scheduler, APromptThatCanNeverFitFailsWithTheNumbers) {
+TEST_P(Scheduler, APromptThatCanNeverFitFailsWithTheNumbers) {
   FakeEngine engine;
   kl_model_options options{};
   options.context = 1024;
@@ -310,7 +313,7 @@ TEST(Scheduler, APromptThatCanNeverFitFailsWithTheNumbers) {
 }
 
 // D5: suspended at every token, the text is what it would have been, and no step runs meanwhile.
-TEST(Scheduler, SuspendAtEveryTokenChangesNothing) {
+TEST_P(Scheduler, SuspendAtEveryTokenChangesNothing) {
   FakeEngine engine;
   kl_model* model = engine.load();
   kl_session* session = engine.session(model);
@@ -338,7 +341,7 @@ TEST(Scheduler, SuspendAtEveryTokenChangesNothing) {
   (void)kl_model_destroy(model);
 }
 
-TEST(Scheduler, ModelsShareOneBudget) {
+TEST_P(Scheduler, ModelsShareOneBudget) {
   FakeEngine engine(2500);
   kl_model* a = engine.load();
   kl_model* b = engine.load();
@@ -363,7 +366,7 @@ TEST(Scheduler, ModelsShareOneBudget) {
   (void)kl_model_destroy(c);
 }
 
-TEST(Scheduler, LoadReportsProgressAndCanBeStopped) {
+TEST_P(Scheduler, LoadReportsProgressAndCanBeStopped) {
   FakeEngine engine;
   struct Seen {
     std::thread::id thread;
@@ -386,7 +389,7 @@ TEST(Scheduler, LoadReportsProgressAndCanBeStopped) {
   (void)kl_model_destroy(model);
 }
 
-TEST(Scheduler, DestroyingTheEngineStopsWhatRunsAndClosesTheRest) {
+TEST_P(Scheduler, DestroyingTheEngineStopsWhatRunsAndClosesTheRest) {
   auto engine = std::make_unique<FakeEngine>();
   kl_model* model = engine->load();
   kl_session* session = engine->session(model);

@@ -82,6 +82,38 @@ TEST(KvCache, CommitOfFewerTokensGivesTheRestBack) {
   EXPECT_EQ(cache.pool(0).free_pages(), 14u);
 }
 
+TEST(KvCache, AReservationIsExtendedAndItsFrontCommitted) {
+  KvCache cache = make({{1, 1, 64}, {1, 1, 64, 40}}, {4, 4});
+  const SequenceId s = cache.create_sequence(100);
+  EXPECT_EQ(cache.extend(s, 1).code(), Code::invalid_argument);  // nothing to extend
+  ASSERT_TRUE(cache.reserve(s, 32).ok());
+  EXPECT_EQ(cache.commit_front(s, 32).code(), Code::invalid_argument);  // not a front, but all of it
+  EXPECT_EQ(cache.commit_front(s, 0).code(), Code::invalid_argument);
+  EXPECT_EQ(cache.extend(s, 0).code(), Code::invalid_argument);
+  EXPECT_EQ(cache.extend(s, 69).code(), Code::context_full);
+  EXPECT_EQ(cache.table(s, 0).size(), 1u);
+  ASSERT_TRUE(cache.extend(s, 1).ok());
+  EXPECT_EQ(cache.table(s, 0).size(), 2u);
+  ASSERT_TRUE(cache.commit_front(s, 32).ok());
+  EXPECT_EQ(cache.length(s), 32u);
+  EXPECT_EQ(cache.table(s, 0).size(), 2u);
+  EXPECT_EQ(cache.reserve(s, 1).status().code(), Code::busy);  // the rest stays reserved
+  ASSERT_TRUE(cache.roll_back(s).ok());
+  EXPECT_EQ(cache.length(s), 32u);
+  EXPECT_EQ(cache.table(s, 0).size(), 1u);
+  EXPECT_EQ(cache.pool(0).free_pages(), 3u);
+  ASSERT_TRUE(cache.reserve(s, 1).ok());
+  ASSERT_TRUE(cache.extend(s, 40).ok());
+  ASSERT_TRUE(cache.commit(s, 1).ok());  // as one reservation
+  EXPECT_EQ(cache.table(s, 1).size(), 2u);
+  const SequenceId other = cache.create_sequence(100);
+  ASSERT_TRUE(cache.reserve(other, 64).ok());
+  ASSERT_TRUE(cache.reserve(s, 31).ok());
+  EXPECT_EQ(cache.extend(s, 1).code(), Code::out_of_memory);
+  ASSERT_TRUE(cache.commit(s, 31).ok());
+  EXPECT_EQ(cache.length(s), 64u);
+}
+
 TEST(KvCache, WritingASharedPageTakesACopyOfIt) {
   KvCache cache = make({{1, 1, 64}}, {16});
   const SequenceId a = cache.create_sequence(1000);
@@ -241,7 +273,7 @@ TEST(KvCache, RandomOperationsReadBackWhatWasWritten) {
       std::vector<uint64_t> values;
     };
     std::map<SequenceId, Model> sequences;
-    uint64_t copies = 0, hits = 0, refused = 0;
+    uint64_t copies = 0, hits = 0, refused = 0, ahead = 0;
     const auto value = [](const Model& m, size_t position) {
       const uint64_t before = position == 0 ? 17 : m.values[position - 1];
       return (before ^ m.items[position].id) * 0x9e3779b97f4a7c15u + position;
@@ -281,15 +313,31 @@ TEST(KvCache, RandomOperationsReadBackWhatWasWritten) {
             }
             Model grown = m;
             const uint32_t stream = random() % 8 == 0 ? 2 : (m.items.empty() ? random() % 2 : m.items.back().id / 100000);
-            for (uint32_t i = 0; i < n; ++i) {
-              const uint32_t position = static_cast<uint32_t>(grown.items.size());
-              grown.items.push_back({{}, stream * 100000 + position, 0});
-              grown.values.push_back(value(grown, position));
-              for (uint32_t g = 0; g < groups.size(); ++g) {
-                memory[g][cache.table(s, g)[position / kKvPageTokens]][position % kKvPageTokens] = grown.values.back();
+            const auto write = [&](uint32_t rows) {
+              for (uint32_t i = 0; i < rows; ++i) {
+                const uint32_t position = static_cast<uint32_t>(grown.items.size());
+                grown.items.push_back({{}, stream * 100000 + position, 0});
+                grown.values.push_back(value(grown, position));
+                for (uint32_t g = 0; g < groups.size(); ++g) {
+                  memory[g][cache.table(s, g)[position / kKvPageTokens]][position % kKvPageTokens] = grown.values.back();
+                }
               }
+            };
+            write(n);
+            uint32_t last = n;  // rows of the reservation's rest
+            const uint32_t more = 1 + random() % (random() % 3 == 0 ? 70 : 2);
+            if (random() % 3 == 0 && cache.extend(s, more).ok()) {  // a step that runs ahead: written before the one in front is committed
+              ++ahead;
+              const Model front = grown;
+              write(more);
+              ASSERT_TRUE(cache.commit_front(s, n).ok());
+              m = front;
+              if (random() % 2 == 0) {
+                ASSERT_TRUE(cache.publish(s, m.items).ok());
+              }
+              last = more;
             }
-            const uint32_t keep = random() % 4 == 0 ? random() % (n + 1) : n;
+            const uint32_t keep = random() % 4 == 0 ? random() % (last + 1) : last;
             if (keep == 0 && random() % 2 == 0) {
               ASSERT_TRUE(cache.roll_back(s).ok());
             } else {
@@ -344,6 +392,7 @@ TEST(KvCache, RandomOperationsReadBackWhatWasWritten) {
     EXPECT_GT(copies, 20u);
     EXPECT_GT(hits, 100u);
     EXPECT_GT(refused, 20u);
+    EXPECT_GT(ahead, 50u);
     while (!sequences.empty()) {
       cache.destroy(sequences.begin()->first);
       sequences.erase(sequences.begin());

@@ -37,6 +37,7 @@ Status bind_gather(const Op& op, const BindContext& c, Launches& out) {
   a.index = c.step(token ? p.tokens() : p.positions() + static_cast<uint32_t>(o.index) - 1);
   a.stride = token ? 1 : 3;
   a.features = o.features ? c.features() : nullptr;
+  a.fed = c.fed();
   a.feature_rows = a.features != nullptr ? c.plan.config.limits.feature_rows : 0;
   a.rows = c.rows(o.out);
   a.scale = o.scale;

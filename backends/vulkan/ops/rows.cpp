@@ -47,7 +47,7 @@ Status bind_gather(const Op& op, const BindContext& c, Dispatches& out) {
     const uint32_t count = std::min(part, w.n - first);
     Dispatch d;
     d.variant = {Shader::gather_rows, {static_cast<uint32_t>(w.format), 0}};
-    d.buffers = {{table.buffer, table.offset + first * row_bytes, count * row_bytes}, c.value(o.out), features};
+    d.buffers = {{table.buffer, table.offset + first * row_bytes, count * row_bytes}, c.value(o.out), features, c.fed()};
     d.push = {layout.high_at, layout.scale_at, index_at, token ? 1u : 3u, w.k,          layout.row_words / 4,
               first,          count,           w.n,      feature_rows,    bits(o.scale)};
     d.grid[0] = groups_of(static_cast<uint32_t>(ceil_div(w.k, 8)));

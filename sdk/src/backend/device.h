@@ -27,6 +27,7 @@ struct DeviceInfo {
   std::string
       identity;  // driver, its version and ours, as far as results depend on them: the key of a cached self-test verdict; "": none is cached
   bool one_kernel_class = true;  // a row's bits are the same in a bucket of any size
+  bool asynchronous = false;     // submit() returns before the work is done, and what is submitted next runs behind it
 };
 
 // Memory on a device; released by its destructor.
@@ -37,7 +38,15 @@ class Memory {
   virtual std::byte* host() const = 0;  // null where the host cannot address it
 };
 
-enum class MemoryUse : uint8_t { weights, kv, arena, step_params, features, pixels };
+enum class MemoryUse : uint8_t {
+  weights,
+  kv,
+  arena,
+  step_params,
+  features,
+  pixels,
+  drawn  // written by the device, a few words a step; the host can always address it, and reads it while later steps run
+};
 
 // How the model is to be run: facts that a support answer depends on besides the op itself.
 struct RunConfig {
@@ -91,11 +100,13 @@ struct WeightAddress {
 
 // What a recording is bound to: fixed addresses for its whole life.
 struct Bindings {
-  Memory* arena = nullptr;                                // [Plan::arena_bytes]
-  Memory* step_params = nullptr;                          // StepParams::bytes(limits)
-  std::vector<Memory*> kv;                                // one pool per group
-  Memory* features = nullptr;                             // [StepLimits::feature_rows M] float32: what GatherRows takes rows < 0 from
-  Memory* pixels = nullptr;                               // [StepLimits::pixel_bytes]: RGB, 8 bits each
+  Memory* arena = nullptr;        // [Plan::arena_bytes]
+  Memory* step_params = nullptr;  // StepParams::bytes(limits)
+  std::vector<Memory*> kv;        // one pool per group
+  Memory* features = nullptr;     // [StepLimits::feature_rows M] float32: what GatherRows takes rows < 0 from
+  Memory* pixels = nullptr;       // [StepLimits::pixel_bytes]: RGB, 8 bits each
+  Memory* drawn = nullptr;        // [StepLimits::outputs] int32: where Program::greedy goes; null: into the arena
+  const Memory* fed = nullptr;    // [StepLimits::outputs] int32: what the step before drew (kFedToken); null: no token is fed
   std::function<WeightAddress(const WeightUse&)> weight;  // where each weight of the plan lies
 };
 

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "backend/fed_token.h"
 #include "core/checked.h"
 #include "core/draw.h"
 #include "core/format.h"
@@ -45,7 +46,7 @@ class StepParams {
 
   const StepLimits& limits() const { return limits_; }
   StepHeader& header() const { return *at<StepHeader>(0); }
-  int32_t* tokens() const { return at<int32_t>(token_offset()); }                        // [T] token ids
+  int32_t* tokens() const { return at<int32_t>(token_offset()); }  // [T] token ids; < 0: feature row -1 - id; < kFedTokensEnd: fed
   int32_t* positions() const { return at<int32_t>(position_offset(limits_)); }           // [T 3] M-RoPE components, equal for text
   uint32_t* row_sequence() const { return at<uint32_t>(row_sequence_offset(limits_)); }  // [T] index into sequences()
   int32_t* row_slot() const { return at<int32_t>(row_slot_offset(limits_)); }            // [T] index of the row within its sequence's cache

@@ -8,9 +8,9 @@ namespace kl {
 Generation::Generation(uint32_t capacity, std::shared_ptr<Waker> scheduler, std::shared_ptr<Delivery> delivery)
     : scheduler_(std::move(scheduler)), delivery_(std::move(delivery)), ring_(size_t{capacity} + 2), capacity_(capacity) {}
 
-bool Generation::has_room() const noexcept {
+bool Generation::has_room(size_t tokens) const noexcept {
   const std::lock_guard lock(mutex_);
-  return count_ < capacity_;
+  return count_ + tokens <= capacity_;
 }
 
 void Generation::push(Event&& event) noexcept {

@@ -69,7 +69,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   Generation(uint32_t capacity, std::shared_ptr<Waker> scheduler, std::shared_ptr<Delivery> delivery);
 
   // --- the scheduler's side
-  bool has_room() const noexcept;  // for one token event and the text held back behind it
+  bool has_room(size_t tokens = 1) const noexcept;  // for so many token events and the text held back behind the last
   void push(Event&& event) noexcept;
   void progress(uint32_t done, uint32_t total) noexcept;  // a newer progress replaces one that was not read yet
   void end(Event&& final) noexcept;

@@ -48,6 +48,8 @@ uint32_t pages_of(const KvGroupSpec& group, const RunnerOptions& o, uint64_t kv_
   return static_cast<uint32_t>(std::min<uint64_t>(all, each * o.max_sequences));
 }
 
+uint32_t slot_count(const Device& device) { return device.info().asynchronous ? 2 : 1; }
+
 uint64_t feature_bytes(const Blueprint& b) { return uint64_t{b.config.limits.feature_rows} * b.model.spec.width * sizeof(float); }
 
 Result<Blueprint> draw(const Gguf& file, const Device& device, const RunnerOptions& options) {
@@ -79,7 +81,8 @@ Result<Blueprint> draw(const Gguf& file, const Device& device, const RunnerOptio
   KL_ASSIGN(b.memory.weights, WeightStore::packed_bytes(b.plan.program, b.plan.weights, device));
   b.memory.largest_tensor = WeightStore::largest_source(b.plan.program, b.plan.weights);
   b.memory.weights_mapped = WeightStore::mapped_bytes(b.plan.program, b.plan.weights, device);
-  b.memory.workspace = b.plan.arena_bytes + StepParams::bytes(c.limits) + feature_bytes(b);
+  b.memory.workspace =
+      b.plan.arena_bytes + feature_bytes(b) + slot_count(device) * (StepParams::bytes(c.limits) + c.limits.outputs * sizeof(int32_t));
   return b;
 }
 
@@ -93,9 +96,13 @@ class Runner final : public ModelRunner {
     KL_ASSIGN(arena_, device_.allocate(b_.plan.arena_bytes, MemoryUse::arena));
     if (arena_->host() == nullptr) {
       logits_.resize(size_t{b_.config.outputs} * b_.model.spec.vocabulary * sizeof(float));
-      drawn_.resize(b_.config.outputs * sizeof(int32_t));
     }
-    KL_ASSIGN(step_params_, device_.allocate(StepParams::bytes(b_.config.limits), MemoryUse::step_params));
+    slots_.resize(slot_count(device_));
+    for (uint32_t number = 0; Slot & slot : slots_) {
+      slot.number = number++;
+      KL_ASSIGN(slot.step_params, device_.allocate(StepParams::bytes(b_.config.limits), MemoryUse::step_params));
+      KL_ASSIGN(slot.drawn, device_.allocate(b_.config.limits.outputs * sizeof(int32_t), MemoryUse::drawn));
+    }
     if (options_.features) {
       KL_ASSIGN(features_, device_.allocate(feature_bytes(b_), MemoryUse::features));
     }
@@ -119,37 +126,40 @@ class Runner final : public ModelRunner {
   KvCache& cache() override { return *cache_; }
 
   Result<StepResult> run(const StepBatch& batch) override {
-    const auto begin = std::chrono::steady_clock::now();
-    KL_TRY(fill(batch));
+    if (begun_ > 0) return error(Code::busy, "%u steps have not been finished", begun_);
+    KL_ASSIGN(Slot* const slot, prepare(batch));
     for (const BlockCopy& copy : batch.copies) KL_TRY(copy_page(copy));
-    const StepHeader& header = params().header();
-    const Step* const step = &steps_[bucket_of(buckets_, header.rows)];
-    const uint32_t segments = step->recording->segments();
-    const uint32_t at_once = header.rows > kCancelRows ? 1 : segments;
+    Recording& recording = *slot->step->recordings[slot->number];
+    const uint32_t segments = recording.segments();
+    const uint32_t at_once = slot->params(b_.config.limits).header().rows > kCancelRows ? 1 : segments;
     for (uint32_t s = 0; s < segments; s += at_once) {
       if (batch.cancelled && batch.cancelled()) return error(Code::cancelled, "the step was cancelled");
-      KL_ASSIGN(const Ticket ticket, device_.submit(*step->recording, s, std::min(segments, s + at_once)));
+      KL_ASSIGN(const Ticket ticket, device_.submit(recording, s, std::min(segments, s + at_once)));
       KL_TRY(device_.wait(ticket, kStepTimeout));
     }
-    StepResult result;
-    const Plan& plan = step->plan;
-    KL_ASSIGN(const std::byte* const drawn, result_at(plan.value_offset[plan.program.greedy.id], header.outputs * sizeof(int32_t), drawn_));
-    result.drawn = {reinterpret_cast<const int32_t*>(drawn), header.outputs};
-    bool finite = true;
-    for (uint32_t o = 0; o < header.outputs; ++o) finite = finite && (result.drawn[o] >= 0 || params().draws()[o].scale < 0);
-    if (batch.logits) {
-      KL_ASSIGN(const std::byte* const logits, result_at(plan.value_offset[plan.program.logits.id],
-                                                         size_t{header.outputs} * b_.model.spec.vocabulary * sizeof(float), logits_));
-      result.logits = {reinterpret_cast<const float*>(logits), size_t{header.outputs} * b_.model.spec.vocabulary};
-      finite = finite && all_finite(result.logits);
-    }
-    if (!finite) {
-      return error(Code::internal,
-                   "the model's output is not finite at position %d: damaged weights, or a number format too narrow for them",
-                   params().row_slot()[params().output_rows()[0]]);
-    }
-    result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-    return result;
+    return results(*slot);
+  }
+
+  bool runs_ahead() const override { return slots_.size() > 1; }
+
+  Status begin(const StepBatch& batch) override {
+    if (!runs_ahead()) return error(Code::unsupported, "steps of this device do not run ahead");
+    if (begun_ == slots_.size()) return error(Code::busy, "%u steps have not been finished", begun_);
+    if (!batch.copies.empty()) return error(Code::invalid_argument, "a step with page copies cannot run ahead");
+    KL_ASSIGN(Slot* const slot, prepare(batch));
+    Recording& recording = *slot->step->recordings[slot->number];
+    KL_ASSIGN(slot->ticket, device_.submit(recording, 0, recording.segments()));
+    ++begun_;
+    return {};
+  }
+
+  Result<StepResult> finish() override {
+    if (begun_ == 0) return error(Code::internal, "no step has begun");
+    Slot& slot = slots_[first_];
+    first_ = (first_ + 1) % slots_.size();
+    --begun_;
+    KL_TRY(device_.wait(slot.ticket, kStepTimeout));
+    return results(slot);
   }
 
   Cost cost(uint32_t rows, uint32_t outputs, uint64_t cached) const override {
@@ -174,14 +184,62 @@ class Runner final : public ModelRunner {
  private:
   struct Step {
     Plan plan;
-    std::unique_ptr<Recording> recording;
+    std::vector<std::unique_ptr<Recording>> recordings;  // by slot; of large buckets, which are not run ahead, the first one's alone
+  };
+  // What a step has to itself while another one is under way. The arena is not part of it: steps run one behind the other.
+  struct Slot {
+    uint32_t number = 0;
+    std::unique_ptr<Memory> step_params, drawn;
+    Step* step = nullptr;  // the last one here
+    Ticket ticket = 0;
+    bool logits = false;
+    std::chrono::steady_clock::time_point begin;
+    StepParams params(const StepLimits& limits) const { return {step_params->host(), limits}; }
   };
   // Steps of more rows than this are submitted a layer at a time, so that a cancel takes effect within one layer's work.
   static constexpr uint32_t kCancelRows = 8;
   static constexpr std::chrono::milliseconds kStepTimeout{60000};
   static constexpr int32_t kMaxPosition = 1 << 30;
 
-  StepParams params() const { return {step_params_->host(), b_.config.limits}; }
+  // The batch, in the slot where it is to run. Nothing has happened on an error.
+  Result<Slot*> prepare(const StepBatch& batch) {
+    Slot& slot = slots_[begun_ == 0 ? first_ = 0 : (first_ + begun_) % slots_.size()];
+    slot.begin = std::chrono::steady_clock::now();
+    const StepParams p = slot.params(b_.config.limits);
+    KL_TRY(fill(batch, p));
+    slot.step = &steps_[bucket_of(buckets_, p.header().rows)];
+    if (slot.step->recordings.size() <= slot.number)
+      return error(Code::invalid_argument, "a step of %u rows is not run ahead", p.header().rows);
+    slot.logits = batch.logits;
+    return &slot;
+  }
+
+  // What a step that has run left behind.
+  Result<StepResult> results(const Slot& slot) {
+    const StepParams p = slot.params(b_.config.limits);
+    const StepHeader& header = p.header();
+    const Plan& plan = slot.step->plan;
+    StepResult result;
+    result.drawn = {reinterpret_cast<const int32_t*>(slot.drawn->host()), header.outputs};
+    bool finite = true;
+    for (uint32_t o = 0; o < header.outputs; ++o) finite = finite && (result.drawn[o] >= 0 || p.draws()[o].scale < 0);
+    if (slot.logits) {
+      KL_ASSIGN(const std::byte* const logits, result_at(plan.value_offset[plan.program.logits.id],
+                                                         size_t{header.outputs} * b_.model.spec.vocabulary * sizeof(float), logits_));
+      result.logits = {reinterpret_cast<const float*>(logits), size_t{header.outputs} * b_.model.spec.vocabulary};
+      finite = finite && all_finite(result.logits);
+    }
+    if (!finite) {
+      return error(Code::internal,
+                   "the model's output is not finite at position %d: damaged weights, or a number format too narrow for them",
+                   p.row_slot()[p.output_rows()[0]]);
+    }
+    const auto now = std::chrono::steady_clock::now();
+    result.seconds =
+        std::chrono::duration<double>(now - std::max(slot.begin, last_end_)).count();  // ahead, it began when the one before had ended
+    last_end_ = now;
+    return result;
+  }
 
   RunConfig config_for(uint32_t rows) const {
     RunConfig c = b_.config;
@@ -194,14 +252,20 @@ class Runner final : public ModelRunner {
   Status record(size_t bucket) {
     Step& step = steps_.emplace_back();
     KL_ASSIGN(step.plan, make_plan(b_.program, device_, config_for(buckets_[bucket])));
-    Bindings bindings;
-    bindings.arena = arena_.get();
-    bindings.step_params = step_params_.get();
-    bindings.features = features_.get();
-    for (const auto& pool : pools_) bindings.kv.push_back(pool.get());
-    bindings.weight = [this](const WeightUse& use) { return weights_->address(use); };
     if (step.plan.arena_bytes > arena_->bytes()) return error(Code::internal, "a smaller bucket's plan needs a larger arena");
-    KL_ASSIGN(step.recording, device_.record(step.plan, bindings));
+    const bool ahead = bucket <= bucket_of(buckets_, std::min(options_.max_sequences, options_.max_rows));
+    for (const Slot& slot : slots_) {
+      if (slot.number > 0 && !ahead) break;
+      Bindings bindings;
+      bindings.arena = arena_.get();
+      bindings.step_params = slot.step_params.get();
+      bindings.features = features_.get();
+      bindings.drawn = slot.drawn.get();
+      if (slots_.size() > 1) bindings.fed = slots_[1 - slot.number].drawn.get();
+      for (const auto& pool : pools_) bindings.kv.push_back(pool.get());
+      bindings.weight = [this](const WeightUse& use) { return weights_->address(use); };
+      KL_ASSIGN(step.recordings.emplace_back(), device_.record(step.plan, bindings));
+    }
     return {};
   }
 
@@ -213,8 +277,7 @@ class Runner final : public ModelRunner {
   }
 
   // The batch into StepParams; every number is checked, since it becomes an address on the device.
-  Status fill(const StepBatch& batch) {
-    const StepParams p = params();
+  Status fill(const StepBatch& batch, const StepParams& p) {
     const StepLimits& limits = p.limits();
     StepHeader header;
     uint32_t feature_rows = 0;
@@ -233,10 +296,11 @@ class Runner final : public ModelRunner {
       }
       const auto rows = static_cast<uint32_t>(s.tokens.size());
       p.sequences()[index] = {header.rows, rows, s.first_position, 0};
+      KL_TRY(check_fed(s));
       KL_TRY(check_optional("positions", s.positions.size(), rows));
       KL_TRY(check_optional("spans", s.spans.size(), rows));
       KL_TRY(check_optional("features", s.features.size(), options_.features ? rows : 0));
-      for (uint32_t r = 0; r < rows; ++r) KL_TRY(fill_row(s, r, header.rows + r, index, feature_rows));
+      for (uint32_t r = 0; r < rows; ++r) KL_TRY(fill_row(s, r, header.rows + r, index, p, feature_rows));
       KL_TRY(check_optional("draws", s.draws.size(), s.outputs));
       for (uint32_t o = 0; o < s.outputs; ++o) {
         p.draws()[header.outputs] = s.draws.empty() ? DrawSettings{.scale = -1} : s.draws[o];
@@ -256,14 +320,20 @@ class Runner final : public ModelRunner {
     return {};
   }
 
+  Status check_fed(const StepSequence& s) const {
+    if (!s.fed) return {};
+    const uint32_t drawn = begun_ == 0 ? 0 : slots_[(first_ + begun_ - 1) % slots_.size()].params(b_.config.limits).header().outputs;
+    if (s.tokens.size() == 1 && *s.fed < drawn) return {};
+    return error(Code::invalid_argument, "%zu rows take output %u of a step of %u, expected one row", s.tokens.size(), *s.fed, drawn);
+  }
+
   static Status check_optional(const char* what, size_t size, uint32_t rows) {
     if (size == 0 || size == rows) return {};
     return error(Code::invalid_argument, "%zu %s; expected none or %u", size, what, rows);
   }
 
   // Row `row` of the step: token `r` of the sequence, or the feature row that stands for it.
-  Status fill_row(const StepSequence& s, uint32_t r, uint32_t row, uint32_t index, uint32_t& feature_rows) {
-    const StepParams p = params();
+  Status fill_row(const StepSequence& s, uint32_t r, uint32_t row, uint32_t index, const StepParams& p, uint32_t& feature_rows) {
     const uint32_t slot = s.first_position + r;
     if (!s.features.empty() && s.features[r] != nullptr) {
       const uint64_t bytes = uint64_t{spec().width} * sizeof(float);
@@ -274,6 +344,8 @@ class Runner final : public ModelRunner {
                            .from_offset = 0,
                            .bytes = bytes}));
       p.tokens()[row] = -1 - static_cast<int32_t>(feature_rows++);
+    } else if (s.fed) {
+      p.tokens()[row] = kFedToken + static_cast<int32_t>(*s.fed);
     } else if (s.tokens[r] < 0 || static_cast<uint32_t>(s.tokens[r]) >= spec().vocabulary) {
       return error(Code::invalid_argument, "token id %d is outside the vocabulary of %u", s.tokens[r], spec().vocabulary);
     } else {
@@ -321,8 +393,11 @@ class Runner final : public ModelRunner {
   Blueprint b_;
   std::vector<uint32_t> buckets_;
   std::unique_ptr<WeightStore> weights_;
-  std::unique_ptr<Memory> arena_, step_params_, features_;
-  std::vector<std::byte> logits_, drawn_;  // copies, where the host cannot address the arena
+  std::unique_ptr<Memory> arena_, features_;
+  std::vector<Slot> slots_;         // two where steps run ahead
+  uint32_t first_ = 0, begun_ = 0;  // unfinished steps: the slot of the first, how many
+  std::chrono::steady_clock::time_point last_end_;
+  std::vector<std::byte> logits_;  // a copy, where the host cannot address the arena
   std::vector<std::unique_ptr<Memory>> pools_;
   std::vector<uint64_t> page_bytes_;
   std::unique_ptr<KvCache> cache_;
@@ -330,6 +405,9 @@ class Runner final : public ModelRunner {
 };
 
 }  // namespace
+
+Status ModelRunner::begin(const StepBatch&) { return error(Code::unsupported, "this runner does not run ahead"); }
+Result<StepResult> ModelRunner::finish() { return error(Code::internal, "no step has begun"); }
 
 Result<MemoryEstimate> ModelRunner::estimate(const Gguf& file, Device& device, const RunnerOptions& options) {
   KL_ASSIGN(const Blueprint b, draw(file, device, options));

@@ -54,6 +54,7 @@ struct StepSequence {
   std::span<const std::array<uint32_t, 2>> spans = {};  // slots [first, end) that a row sees both ways, its own within them; empty: itself
   std::span<const float* const> features = {};          // [Spec::width] each; null: the token. Needs RunnerOptions::features
   std::span<const DrawSettings> draws = {};             // one per output: its token is drawn on the device; empty: none is
+  std::optional<uint32_t> fed = {};  // the one token is what this output of the step before draws; `tokens` has a place for it only
 };
 
 struct StepBatch {
@@ -87,6 +88,15 @@ class ModelRunner {
   // Runs one step: executes queued block copies, fills StepParams, submits, waits. On error nothing is committed;
   // the caller rolls back its reservations. Errors: cancelled, device_lost, internal (non-finite logits are reported, never sampled).
   virtual Result<StepResult> run(const StepBatch& batch) = 0;
+
+  // run() in two halves, for steps behind one another: a step may begin while one other has not been finished (the depth of running ahead), and take its tokens
+  // from there (StepSequence::fed). finish() ends the step that began first, however it went; its results are valid until two more have begun. Every step that
+  // began is to be finished before anything else is asked of this runner, but for a lost device's.
+  // Preconditions of begin: no copies; behind an unfinished step besides: one row and one drawn output a sequence, and that step wants no logits.
+  // Errors: as run(), without cancelled; unsupported (not runs_ahead()); busy (two have begun), internal (finish: none has).
+  virtual bool runs_ahead() const { return false; }  // worth it: the device is asynchronous
+  virtual Status begin(const StepBatch& batch);
+  virtual Result<StepResult> finish();
 
   // What a step of `rows` rows reads and computes: the denominators of every speed.
   struct Cost {

@@ -117,6 +117,7 @@ void Scheduler::main(const OpenDevice& open_device, Call& opened) {
 
 void Scheduler::loop() {
   while (!stopping_.load()) {
+    waker_->clear();
     take();
     run_calls(false);
     reap();

@@ -1,6 +1,6 @@
 // One thread per device: it owns the device, the models on it and their caches, and is thread 0 of the CPU team. Loop: take calls, jobs and images; reap what was
 // cancelled or released; admit waiting jobs; choose_work (policy.h): a slice of an image's encoding, or a step: choose_step; reserve, run, commit or roll back;
-// sample and deliver.
+// sample and deliver. On a device that works beside the host, steps that draw their tokens there run ahead (scheduler_ahead.cpp).
 //
 // A lost device (scheduler_recover.cpp) takes its pages with it and nothing else: what a job is to hold is on the host. The next device is opened, models are put
 // on it again when somebody needs them, and jobs go on as preempted ones do.
@@ -36,6 +36,7 @@ struct SchedulerStats {
   uint64_t images_waiting = 0, images_encoded = 0;  // waiting: for the device or on it
   double encode_s = 0;
   uint64_t devices_lost = 0;
+  uint64_t steps_ahead = 0;  // of steps: submitted before the tokens of the one in front were known
 };
 
 struct OpenedDevice {
@@ -139,9 +140,16 @@ class Scheduler {
   void run_choice(const StepChoice& choice);
   bool reserve_for(Job& job, uint32_t rows, Batch& batch);
   void step_failed(Batch& batch, const Status& status) noexcept;
-  void step_done(Batch& batch, const StepResult& result);
+  void step_done(Batch& batch, const StepResult& result, const Batch* behind = nullptr);  // behind: what runs already
+  void note_first_steps(const Batch& batch, Clock::time_point began);
   void sample(Job& job, std::span<const float> logits, int32_t drawn);
   void account(Batch& batch, const ModelSlot& model, const Status& status, double seconds) noexcept;
+
+  // scheduler_ahead.cpp
+  bool can_run_ahead(const Batch& batch, const ModelRunner& runner) const;
+  bool undisturbed(const Batch& batch) const;
+  void run_ahead(const std::shared_ptr<ModelSlot>& model, std::unique_ptr<Batch> batch) noexcept;
+  std::unique_ptr<Batch> begin_next(const Batch& batch, ModelSlot& model) noexcept;
 
   // scheduler_encode.cpp
   Image* next_encode();   // null: none

@@ -2,40 +2,9 @@
 #include <algorithm>
 #include <new>
 
-#include "engine/scheduler.h"
+#include "engine/scheduler_batch.h"
 
 namespace kl {
-
-namespace {
-
-// Its next token is drawn in the step itself.
-bool draws_on_device(const Job& job) { return job.sampling.is_plain_draw() && job.logprobs == 0; }
-
-}  // namespace
-
-// The jobs of a step with their reservations. What was not committed is rolled back when it goes.
-class Scheduler::Batch {
- public:
-  struct Row {
-    Job* job = nullptr;
-    uint32_t rows = 0;
-    bool decoding = false;
-    bool outputs = false;  // its next token is sampled after this step
-  };
-  explicit Batch(KvCache& cache) : kv(cache) {}
-  ~Batch() {
-    for (const Row& row : rows) (void)kv.roll_back(*row.job->cache->sequence);
-  }
-  bool holds(const Job* job) const {
-    return std::any_of(rows.begin(), rows.end(), [&](const Row& row) { return row.job == job; });
-  }
-  KvCache& kv;
-  std::vector<Row> rows;
-  StepBatch step;
-  std::vector<StepRows> more;       // one per sequence of the step
-  std::vector<DrawSettings> draws;  // likewise
-  ModelRunner::Cost cost;
-};
 
 // A step, or a slice of an image's encoding.
 bool Scheduler::work() {
@@ -143,7 +112,8 @@ bool Scheduler::reserve_for(Job& job, uint32_t rows, Batch& batch) {
 void Scheduler::run_choice(const StepChoice& choice) {
   const std::shared_ptr<ModelSlot> model = models_[choice.model];
   ModelRunner& runner = *model->runner;
-  Batch batch(runner.cache());
+  auto owned = std::make_unique<Batch>(runner.cache());
+  Batch& batch = *owned;
   Status status;
   Clock::time_point began = Clock::now();
   try {
@@ -178,12 +148,8 @@ void Scheduler::run_choice(const StepChoice& choice) {
     };
     batch.cost = runner.cost(rows, outputs, cached);
     began = Clock::now();
-    for (const Batch::Row& row : batch.rows) {
-      Job& job = *row.job;
-      if (job.first_step != Clock::time_point{}) continue;
-      job.first_step = began;
-      job.generation->update_stats([&](GenerationStats& s) { s.queued_s = seconds_between(job.submitted, began); });
-    }
+    note_first_steps(batch, began);
+    if (can_run_ahead(batch, runner)) return run_ahead(model, std::move(owned));
     const Result<StepResult> result = runner.run(batch.step);
     status = result.status();
     account(batch, *model, status, result.ok() ? result->seconds : seconds_between(began, Clock::now()));
@@ -199,9 +165,18 @@ void Scheduler::run_choice(const StepChoice& choice) {
   step_failed(batch, status);
 }
 
+void Scheduler::note_first_steps(const Batch& batch, Clock::time_point began) {
+  for (const Batch::Row& row : batch.rows) {
+    Job& job = *row.job;
+    if (job.first_step != Clock::time_point{}) continue;
+    job.first_step = began;
+    job.generation->update_stats([&](GenerationStats& s) { s.queued_s = seconds_between(job.submitted, began); });
+  }
+}
+
 // Nothing was committed. A step of one job says who is at fault; the jobs of a larger one are tried one by one.
 void Scheduler::step_failed(Batch& batch, const Status& status) noexcept {
-  for (const Batch::Row& row : batch.rows) (void)batch.kv.roll_back(*row.job->cache->sequence);
+  batch.roll_back();
   const std::vector<Batch::Row> rows = std::move(batch.rows);
   batch.rows.clear();
   if (status.code() == Code::cancelled) return;  // the cancelled job is reaped; the others go on in the next step
@@ -213,13 +188,18 @@ void Scheduler::step_failed(Batch& batch, const Status& status) noexcept {
   for (const Batch::Row& row : rows) row.job->alone = true;
 }
 
-void Scheduler::step_done(Batch& batch, const StepResult& result) {
+void Scheduler::step_done(Batch& batch, const StepResult& result, const Batch* behind) {
   std::vector<Batch::Row> rows = std::move(batch.rows);
   batch.rows.clear();
   // Commit all before anything can fail: from here on each job is on its own.
   for (Batch::Row& row : rows) {
     CacheSlot& cache = *row.job->cache;
-    const Status committed = batch.kv.commit(*cache.sequence, row.rows);
+    if (row.job->done) {  // it ended while this ran ahead
+      batch.roll_back(row);
+      continue;
+    }
+    const bool goes_on = behind && behind->holds(row.job);
+    const Status committed = goes_on ? batch.kv.commit_front(*cache.sequence, row.rows) : batch.kv.commit(*cache.sequence, row.rows);
     cache.content.follow(row.job->content, row.rows);  // capacity was reserved
     cache.last_used = step_number_;
     row.job->alone = false;

@@ -14,7 +14,17 @@ class Waker {
     }
     condition_.notify_one();
   }
-  // Returns when wake() was called since the last return.
+  // Somebody called wake() since the last clear() or the last return of wait(): something may have changed.
+  bool signalled() const noexcept {
+    const std::lock_guard lock(mutex_);
+    return signalled_;
+  }
+  // Before looking at what may have changed.
+  void clear() noexcept {
+    const std::lock_guard lock(mutex_);
+    signalled_ = false;
+  }
+  // Returns when wake() was called since the last return or clear().
   void wait() {
     std::unique_lock lock(mutex_);
     condition_.wait(lock, [&] { return signalled_; });
@@ -22,7 +32,7 @@ class Waker {
   }
 
  private:
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable condition_;
   bool signalled_ = false;
 };

@@ -145,6 +145,50 @@ Result<std::span<const BlockCopy>> KvCache::reserve(SequenceId sequence, uint32_
   return std::span<const BlockCopy>(r.copies);
 }
 
+Status KvCache::extend(SequenceId sequence, uint32_t tokens) {
+  KL_TRY(check(sequence));
+  Sequence& s = sequences_[sequence];
+  Reservation& r = s.reservation;
+  if (!r.open() || tokens == 0) return error(Code::invalid_argument, "KV sequence %u has no reservation to extend by %u", sequence, tokens);
+  if (tokens > s.max_tokens - s.length - r.tokens) {
+    return error(Code::context_full, "the sequence holds %u tokens of at most %u and cannot take %u more", s.length + r.tokens,
+                 s.max_tokens, tokens);
+  }
+  const uint32_t after = static_cast<uint32_t>(ceil_div(size_t{s.length} + r.tokens + tokens, kKvPageTokens));
+  for (uint32_t g = 0; g < groups_.size(); ++g) {
+    const uint32_t size = s.tables[g].size(), needed = after > size ? after - size : 0;
+    if (needed > pools_[g].available()) {
+      return error(Code::out_of_memory, "%u tokens need %u KV pages of group %u, %u of %u are available", tokens, needed, g,
+                   pools_[g].available(), pools_[g].capacity());
+    }
+  }
+  for (BlockTable& table : s.tables) table.reserve(after);
+  r.tokens += tokens;  // from here on nothing allocates
+  for (uint32_t g = 0; g < groups_.size(); ++g) {
+    BlockTable& table = s.tables[g];
+    while (table.size() < after) table.push(take_page(g, table.last()));
+  }
+  return {};
+}
+
+Status KvCache::commit_front(SequenceId sequence, uint32_t tokens) {
+  KL_TRY(check(sequence));
+  Sequence& s = sequences_[sequence];
+  Reservation& r = s.reservation;
+  if (tokens == 0 || tokens >= r.tokens) {
+    return error(Code::invalid_argument, "commit of the first %u tokens, %u are reserved", tokens, r.tokens);
+  }
+  s.length += tokens;
+  r.tokens -= tokens;
+  for (const Reservation::Replaced& replaced : r.replaced) pools_[replaced.group].release(replaced.old_page);
+  r.replaced.clear();
+  r.copies.clear();
+  const uint32_t pages = static_cast<uint32_t>(ceil_div(s.length, kKvPageTokens));
+  for (uint32_t& size : r.table_sizes) size = pages;
+  release_behind_window(s);
+  return {};
+}
+
 Status KvCache::commit(SequenceId sequence, uint32_t tokens) {
   KL_TRY(check(sequence));
   Sequence& s = sequences_[sequence];

@@ -7,6 +7,10 @@
 //   (the device executes the reservation's copies, then writes the rows)
 //   commit(seq, m)    m <= n rows are there: length += m; pages beyond and pages wholly behind a window go back
 //   roll_back(seq)    as if reserve had not been called
+//
+// Where a step is submitted before the one in front of it is known to have succeeded, its rows are added to the open reservation:
+//   extend(seq, n)         n more positions behind those reserved, or an error and no trace
+//   commit_front(seq, m)   as commit, but what is reserved beyond stays so
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -41,7 +45,11 @@ class KvCache {
   // All groups or nothing. Returns the page copies that must be executed before the rows are written (valid until commit or roll_back).
   // Errors: context_full, out_of_memory (message with the numbers), busy when a reservation is open, n == 0.
   Result<std::span<const BlockCopy>> reserve(SequenceId sequence, uint32_t tokens);
+  // Errors: context_full, out_of_memory, invalid_argument (no reservation is open).
+  Status extend(SequenceId sequence, uint32_t tokens);
   Status commit(SequenceId sequence, uint32_t tokens);
+  // Error invalid_argument: not fewer than are reserved, or 0.
+  Status commit_front(SequenceId sequence, uint32_t tokens);
   Status roll_back(SequenceId sequence);
   // Could reserve() succeed for all of these at once? For the scheduler's choice of a batch; (sequence, tokens) pairs, sequences distinct.
   struct Demand {

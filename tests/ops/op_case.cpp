@@ -243,7 +243,7 @@ class Maker {
     }
   }
 
-  // Rows by another number than the token, or tokens mixed with feature rows, one of them past what there is.
+  // Rows by another number than the token, or tokens mixed with feature rows, one of them past what there is, or with what a step before drew.
   void gather(uint32_t k) {
     const std::string index = c_.word("index", "token");
     const auto by = index == "position0"   ? RowIndex::position0
@@ -252,6 +252,11 @@ class Maker {
                                            : RowIndex::token;
     b_.result = p_.gather_rows(matrix(4 * kMaxRows, k), c_.yes("scale") ? 1.7f : 1.0f, by, c_.yes("features"));
     if (by != RowIndex::token) b_.fill = grid_positions;
+    if (c_.yes("fed")) {
+      b_.fill = [](const StepParams& p, uint32_t, uint32_t rows) {
+        for (uint32_t r = 0; r < rows; r += 2) p.tokens()[r] = kFedToken + static_cast<int32_t>(r * 7 % p.limits().outputs);
+      };
+    }
     if (!c_.yes("negative")) return;
     constexpr uint32_t kFeatureRows = 9;
     feature_rows_ = kFeatureRows;
@@ -374,6 +379,12 @@ Result<Run> run(Device& device, const Built& built, int repeats, std::chrono::mi
   KL_ASSIGN(std::unique_ptr<Memory> features, device.allocate(built.features.size() * sizeof(float), MemoryUse::features));
   KL_TRY(write_memory(device, *features, 0, std::as_bytes(std::span(built.features))));
 
+  // What a step before drew: -1 where it could not.
+  KL_ASSIGN(std::unique_ptr<Memory> fed, device.allocate(built.config.limits.outputs * sizeof(int32_t), MemoryUse::drawn));
+  auto* const fed_tokens = reinterpret_cast<int32_t*>(fed->host());
+  for (uint32_t o = 0; o < built.config.limits.outputs; ++o)
+    fed_tokens[o] = o % 5 == 3 ? -1 : static_cast<int32_t>((o * 11 + 2) % (4 * kMaxRows));
+
   std::vector<std::pair<WeightUse, std::unique_ptr<Memory>>> packed;
   for (const WeightUse& use : plan.weights) {
     const WeightInfo& w = built.program.info(use.weight);
@@ -391,6 +402,7 @@ Result<Run> run(Device& device, const Built& built, int repeats, std::chrono::mi
   bindings.kv = {pool.get()};
   bindings.pixels = pixels.get();
   bindings.features = features.get();
+  bindings.fed = fed.get();
   bindings.weight = [&](const WeightUse& use) -> WeightAddress {
     for (const auto& [each, memory] : packed) {
       if (each == use) return {memory.get(), 0};

@@ -18,6 +18,7 @@
 namespace kl::fake {
 
 inline constexpr uint32_t kVocabulary = 512;  // as stories260K
+inline constexpr int32_t kEnd = 2;            // likewise
 
 inline uint64_t mix(uint64_t hash, uint64_t value) {
   hash ^= value + 0x9E3779B97F4A7C15ull + (hash << 6) + (hash >> 2);
@@ -83,6 +84,7 @@ struct Control {
   std::atomic<bool> ahead =
       runs_ahead_by_default;  // as on a device that works beside the host: what was begun is computed when it is waited for
   std::atomic<uint64_t> steps_ahead = 0;
+  std::atomic<uint64_t> ends_at = 0;  // a cache of so many rows is followed by the end token; 0: none is
   std::atomic<int> runners = 0;
   std::atomic<int> segments = 1;  // how often a step asks whether it was cancelled
   // Of models loaded from here on.
@@ -235,7 +237,7 @@ class FakeRunner : public ModelRunner {
         for (uint32_t v = 0; v < kVocabulary; ++v) logits_.push_back(logit(content, v));
         const DrawSettings draw = s.draws.empty() ? DrawSettings{.scale = -1} : s.draws[drawn_.size() - outputs_before];
         const std::span<const float> row = std::span(logits_).last(kVocabulary);
-        const int32_t highest = best(content);
+        const int32_t highest = length == control_->ends_at.load() ? kEnd : best(content);
         drawn_.push_back(draw.scale < 0 ? -1 : draw.scale == 0 ? highest : kl::draw(row, row[static_cast<size_t>(highest)], draw));
       }
     }

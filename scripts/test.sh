@@ -175,7 +175,7 @@ cuda_host_tests() {
     if ! {
         GTEST_OUTPUT="xml:$out/test_cuda_checks.xml" GTEST_BRIEF=1 build/release/bin/test_cuda --gtest_filter='Cuda*:*/CudaChecksCatch.*:*/CudaPacking.*' &&
             GTEST_OUTPUT="xml:$out/test_cuda_cases.xml" GTEST_TOTAL_SHARDS="$1" GTEST_SHARD_INDEX="$(($1 > 3 ? 3 : 0))" \
-                build/release/bin/test_cuda --gtest_filter='*/CudaCase.*:*/CudaFamilies.*'
+                build/release/bin/test_cuda --gtest_filter='*/CudaCase.*:*/CudaFamilies.*:*/CudaVision.*:*OnCuda.*'
     } >"$out/log" 2>&1; then
         grep -v '^\[ *\(OK\|RUN\|SKIPPED\)' "$out/log" | tail -n 60 >&2
         fail "expected the CUDA suite to pass on the emulation"

@@ -47,8 +47,8 @@ TEST_P(CudaFamilies, BitsDoNotDependOnChunks) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, CudaFamilies,
-                         testing::Values("llama", "llama3", "qwen2", "qwen3", "gemma3", "llama-q4_0", "llama-q4_1", "llama-q8_0",
-                                         "gemma3-q4_0"),
+                         testing::Values("llama", "llama3", "tinyllama", "mistral", "smollm2", "qwen2", "qwen3", "gemma3", "llama-q4_0",
+                                         "llama-q4_1", "llama-q8_0", "gemma3-q4_0"),
                          [](const auto& each) {
                            std::string name = each.param;
                            std::replace(name.begin(), name.end(), '-', '_');

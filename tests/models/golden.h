@@ -12,6 +12,7 @@
 
 #include "cpu/device.h"
 #include "engine/model_runner.h"
+#include "support/test_data.h"
 
 namespace kl {
 
@@ -36,7 +37,7 @@ inline std::vector<float> read_npy(const std::string& path) {
 
 inline Golden read_golden(const std::string& family) {
   Golden g;
-  const std::string stem = std::string(KL_TEST_DATA) + "/golden/models/" + family;
+  const std::string stem = test_data() + "/golden/models/" + family;
   g.path = stem + ".gguf";
   std::ifstream ids(stem + ".ids");
   for (int32_t id; ids >> id;) g.ids.push_back(id);

@@ -19,7 +19,7 @@ struct VisionGolden {
 
 inline VisionGolden read_vision_golden(const std::string& name) {
   VisionGolden g;
-  const std::string folder = std::string(KL_TEST_DATA) + "/golden/vision/", stem = folder + name;
+  const std::string folder = test_data() + "/golden/vision/", stem = folder + name;
   g.text_path = stem + ".gguf";
   g.projector_path = folder + "mmproj-" + name + ".gguf";
   std::ifstream ids(stem + ".ids");
@@ -113,14 +113,15 @@ inline Placed place(const VisionGolden& g, const Spec& spec, const FeatureBlock&
 inline std::vector<float> run_vision(const VisionGolden& g, const std::vector<float>& rows, const FeatureBlock& block, const Cut& cut) {
   auto file = Gguf::open(g.text_path);
   EXPECT_TRUE(file.ok()) << file.status().message();
-  const std::unique_ptr<Device> device = open_device(cut);
+  const std::unique_ptr<Device> opened = cut.device != nullptr ? nullptr : open_device(cut);
+  Device& device = cut.device != nullptr ? *cut.device : *opened;
   RunnerOptions options;
   options.context = 512;
   options.max_outputs = 512;
   options.kv = cut.kv;
   options.activations = cut.activations;
   options.features = true;
-  auto runner = ModelRunner::load(*file, *device, options, {}, {});
+  auto runner = ModelRunner::load(*file, device, options, {}, {});
   EXPECT_TRUE(runner.ok()) << runner.status().message();
   if (!runner.ok()) return {};
   const Placed p = place(g, (*runner)->spec(), block, rows);

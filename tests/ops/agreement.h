@@ -5,16 +5,15 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdlib>
 
 #include "cpu/device.h"
 #include "ops/op_case.h"
+#include "support/test_data.h"
 
 namespace kl::ops {
 
 inline std::vector<OpCase> all_cases() {
-  const char* elsewhere = std::getenv("KINGLET_TEST_DATA");  // a machine that did not build the tests
-  auto cases = read_cases(std::string(elsewhere != nullptr ? elsewhere : KL_TEST_DATA) + "/ops/cases.txt");
+  auto cases = read_cases(test_data() + "/ops/cases.txt");
   EXPECT_TRUE(cases.ok()) << cases.status().message();
   return cases.ok() ? *cases : std::vector<OpCase>();
 }

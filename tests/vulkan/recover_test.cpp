@@ -3,15 +3,12 @@
 
 #include "engine/c_api.h"
 #include "support/losing_device.h"
-#include "support/temp_folder.h"
 #include "vulkan/driver.h"
 
 namespace kl::vulkan {
 namespace {
 
-EngineOptions on(Backend backend, const std::string& cache_dir) {
-  return {.backend = backend, .threads = 2, .log = {}, .cache_dir = cache_dir, .features = {}};
-}
+EngineOptions on(Backend backend) { return {.backend = backend, .threads = 2, .log = {}, .cache_dir = shared_cache_dir(), .features = {}}; }
 
 struct Told {
   std::vector<std::string> texts;
@@ -19,11 +16,11 @@ struct Told {
   uint64_t submissions = 0, lost = 0;
 };
 
-Told tell(Backend backend, const std::string& cache_dir, std::set<uint64_t> at) {
-  const EngineOptions first = on(backend, cache_dir);
+Told tell(Backend backend, std::set<uint64_t> at) {
+  const EngineOptions first = on(backend);
   auto losses = std::make_shared<Losses>();
   losses->lose_at(std::move(at));
-  auto opened = Engine::open(first, losing_parts(first, on(Backend::cpu, cache_dir), losses, 0));
+  auto opened = Engine::open(first, losing_parts(first, on(Backend::cpu), losses, 0));
   EXPECT_TRUE(opened.ok()) << opened.status().message();
   Told told;
   if (!opened.ok()) return told;
@@ -55,13 +52,12 @@ Told tell(Backend backend, const std::string& cache_dir, std::set<uint64_t> at) 
 
 TEST(VulkanLost, GenerationsGoOnOnTheCpu) {
   KL_VULKAN_OR_SKIP(device);
-  const test::TempFolder cache;  // the first engine's verdict on the device is kept for the others: a self-test compiles every kernel
-  const Told cpu = tell(Backend::cpu, cache.path(), {});
-  const Told whole = tell(Backend::vulkan, cache.path(), {});
+  const Told cpu = tell(Backend::cpu, {});
+  const Told whole = tell(Backend::vulkan, {});
   EXPECT_EQ(whole.backend, "vulkan");
   EXPECT_EQ(whole.texts, cpu.texts);
   for (const uint64_t at : {uint64_t{0}, uint64_t{1}, uint64_t{7}, uint64_t{20}}) {
-    const Told told = tell(Backend::vulkan, cache.path(), {at});
+    const Told told = tell(Backend::vulkan, {at});
     EXPECT_EQ(told.texts, cpu.texts) << "lost at submission " << at;
     EXPECT_EQ(told.backend, "cpu");
     EXPECT_EQ(told.lost, 1u);

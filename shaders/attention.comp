@@ -124,7 +124,7 @@ void main() {
       uint position = span * kSpan + key;
       if (position < from || position >= to) continue;
       float s = key_product(KV_HEAD(position, sequence, kv_head), position % 32u) * scale;
-      if (cap != 0.0) s = cap * tanh_of(s / cap);
+      if (cap != 0.0) s = cap * tanh_of(divide(s, cap));
       weight[key] = s;
       mine = max(mine, s);
     }
@@ -133,7 +133,7 @@ void main() {
     for (uint key = thread; key < kSpan; key += 64u) {
       uint position = span * kSpan + key;
       if (position < from || position >= to) continue;
-      float p = exp(weight[key] - m);
+      float p = exp_of(weight[key] - m);
       weight[key] = p;
       part = part + p;
     }
@@ -159,7 +159,7 @@ void main() {
     barrier();
   }
   if (SPLIT) return;
-  for (uint d = thread; d < head_size; d += 64u) sum_v[d] = sum_v[d] / sum;
+  for (uint d = thread; d < head_size; d += 64u) sum_v[d] = divide(sum_v[d], sum);
   if (KV == KV_Q4) ROTATE(sum_v, head_size)
   for (uint d = thread; d < head_size; d += 64u) y[(t * heads + h) * head_size + d] = sum_v[d];
 }

@@ -44,7 +44,7 @@ void main() {
     most = merged.most;
     sum = merged.sum;
   }
-  for (uint d = thread; d < head_size; d += 64u) sum_v[d] = sum_v[d] / sum;
+  for (uint d = thread; d < head_size; d += 64u) sum_v[d] = divide(sum_v[d], sum);
   if (KV == KV_Q4) ROTATE(sum_v, head_size)
   for (uint d = thread; d < head_size; d += 64u) y[(t * heads + h) * head_size + d] = sum_v[d];
 }

@@ -51,7 +51,7 @@ void main() {
     barrier();
     float part = 0.0;
     for (uint key = thread; key < count; key += 64u) {
-      float p = exp(weight[key] - m);
+      float p = exp_of(weight[key] - m);
       weight[key] = p;
       part = part + p;
     }
@@ -71,5 +71,5 @@ void main() {
     sum = merged.sum;
     barrier();
   }
-  for (uint d = thread; d < head_size; d += 64u) y[t * width + column + d] = sum > 0.0 ? sum_v[d] / sum : 0.0;
+  for (uint d = thread; d < head_size; d += 64u) y[t * width + column + d] = sum > 0.0 ? divide(sum_v[d], sum) : 0.0;
 }

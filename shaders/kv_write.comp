@@ -5,6 +5,7 @@
 // (NARROW), else put in by atomic and/or: rows write different bits, so the result does not depend on who comes first.
 #include "include/common.glsl"
 #include "include/kv_page.glsl"
+#include "include/math.glsl"
 #include "include/rotate.glsl"
 
 layout(push_constant) uniform Push {
@@ -64,9 +65,9 @@ void write_q8(uint base, uint token, bool is_k) {
   for (uint g = gl_LocalInvocationIndex; g < groups; g += 64u) {
     float most = 0.0;
     for (uint d = g * group; d < min(head_size, (g + 1u) * group); ++d) most = max(most, abs(head[d]));
-    uint h = float_to_half(most / 127.0);
+    uint h = float_to_half(divide(most, 127.0));
     float step = half_to_float(h);
-    inverse_step[g] = step > 0.0 ? 1.0 / step : 0.0;
+    inverse_step[g] = step > 0.0 ? divide(1.0, step) : 0.0;
     put_half(base + (is_k ? 0u : kv.v_scales), g * 32u + token, h);
   }
   barrier();
@@ -94,9 +95,9 @@ void write_q4(uint base, uint token, bool is_k) {
       low = min(low, head[d]);
       high = max(high, head[d]);
     }
-    uint h = float_to_half((high - low) / float(top)), m = float_to_half(low);
+    uint h = float_to_half(divide(high - low, float(top))), m = float_to_half(low);
     float step = half_to_float(h);
-    inverse_step[g] = step > 0.0 ? 1.0 / step : 0.0;
+    inverse_step[g] = step > 0.0 ? divide(1.0, step) : 0.0;
     least[g] = half_to_float(m);
     uint scales = base + (is_k ? 0u : kv.v_scales);
     put_half(scales, g * 32u + token, h);

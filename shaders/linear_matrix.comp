@@ -4,7 +4,7 @@
 // 64 outputs, a subgroup 32 x 16 of them. Integers are exact within a block of 32, and its scales are applied element by element in the order of block_value
 // (formats_dot.glsl): the bits are those of the dot product kernels, so a row has one kernel class whether it was prompt or generated. (Matrices of binary16
 // would round inside the hardware, each maker's in its own order.)
-// Sizes of a matrix come from the device as constants: TM and TN 8 or 16 (TM 32 as well), TK 16 or 32. Not for q6_k, which has a scale for 16 weights.
+// Sizes of a matrix come from the device as constants: TM and TN 8 or 16 (TM 32 as well), TK 8, 16 or 32. Not for q6_k, which has a scale for 16 weights.
 #include "include/linear.glsl"
 
 layout(constant_id = 3) const uint TM = 16u;

@@ -4,6 +4,7 @@
 // With select, row o of the output is row output_rows[o] of x.                                        x [R P*W]  gain, bias [W] -> out [R P*W]
 // Order: thread i sums elements i, i + 128, ... by fma, then a binary tree: a function of W alone.
 #include "include/common.glsl"
+#include "include/math.glsl"
 
 layout(push_constant) uniform Push {
   uint rows_of, pool;
@@ -38,14 +39,14 @@ void main() {
   if ((flags & IS_LAYER) != 0u) {
     float sum = 0.0;
     for (uint i = thread; i < width; i += kThreads) sum = sum + x[from + i];
-    mean = total(sum) / float(width);
+    mean = divide(total(sum), float(width));
   }
   float squares = 0.0;
   for (uint i = thread; i < width; i += kThreads) {
     float d = x[from + i] - mean;
     squares = fma(d, d, squares);
   }
-  float r = 1.0 / sqrt(total(squares) / float(width) + eps);
+  float r = inverse_root(divide(total(squares), float(width)) + eps);
   for (uint i = thread; i < width; i += kThreads) {
     float v = (x[from + i] - mean) * r;
     if ((flags & HAS_GAIN) != 0u) v = v * gain[i];

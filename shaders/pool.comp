@@ -2,6 +2,7 @@
 #extension GL_GOOGLE_include_directive : require
 // pool: `count` neighbouring rows become one, side by side or their mean; U = T / count.                    x [T M] -> out [U count*M] or [U M]
 #include "include/common.glsl"
+#include "include/math.glsl"
 
 layout(push_constant) uniform Push {
   uint width, count;
@@ -21,5 +22,5 @@ void main() {
   }
   float sum = 0.0;
   for (uint r = 0u; r < count; ++r) sum = sum + x[(u * count + r) * width + i];
-  y[u * width + i] = sum / float(count);
+  y[u * width + i] = divide(sum, float(count));
 }

@@ -5,6 +5,7 @@
 //                                                                                              x [R K] -> out [R K], or [R Q] words; K a multiple of 32 for
 // int8
 #include "include/common.glsl"
+#include "include/math.glsl"
 
 layout(push_constant) uniform Push {
   uint rows_of, pool;
@@ -32,8 +33,8 @@ void main() {
   for (uint i = 0u; i < count; ++i) most_bits = max(most_bits, floatBitsToUint(x[first + i]) & 0x7fffffffu);
   float most = uintBitsToFloat(most_bits);
   bool zero = most_bits <= 0x0d800000u;  // 2^-100
-  float scale = zero ? 0.0 : most / 127.0;
-  float inverse = zero ? 0.0 : 127.0 / most;
+  float scale = zero ? 0.0 : divide(most, 127.0);
+  float inverse = zero ? 0.0 : divide(31.75, 0.25 * most);  // a quarter of both: most may be the largest number there is
   if (to == TO_FLOAT) {
     for (uint i = 0u; i < count; ++i) {
       float q = roundEven(x[first + i] * inverse);

@@ -39,8 +39,8 @@ MatrixShape choose_matrix(std::span<const VkCooperativeMatrixPropertiesKHR> all)
     const bool integers = p.AType == VK_COMPONENT_TYPE_SINT8_KHR && p.BType == VK_COMPONENT_TYPE_SINT8_KHR &&
                           p.CType == VK_COMPONENT_TYPE_SINT32_KHR && p.ResultType == VK_COMPONENT_TYPE_SINT32_KHR &&
                           p.saturatingAccumulation == VK_FALSE && p.scope == VK_SCOPE_SUBGROUP_KHR;
-    const bool fits =
-        (p.MSize == 8 || p.MSize == 16 || p.MSize == 32) && (p.NSize == 8 || p.NSize == 16) && (p.KSize == 16 || p.KSize == 32);
+    const bool fits = (p.MSize == 8 || p.MSize == 16 || p.MSize == 32) && (p.NSize == 8 || p.NSize == 16) &&
+                      (p.KSize == 8 || p.KSize == 16 || p.KSize == 32);
     const bool floats = std::any_of(all.begin(), all.end(), [&](const VkCooperativeMatrixPropertiesKHR& q) {
       return q.ResultType == VK_COMPONENT_TYPE_FLOAT32_KHR && q.scope == VK_SCOPE_SUBGROUP_KHR && q.MSize == p.MSize && q.NSize == p.NSize;
     });

@@ -27,6 +27,7 @@ class VulkanDevice final : public Device {
 
   const DeviceInfo& info() const override { return info_; }
   bool reads_host_memory() const override { return false; }
+  KernelWork kernel_work() const override { return pipelines_->work(); }
 
   Result<std::unique_ptr<Memory>> allocate(uint64_t bytes, MemoryUse use) override {
     KL_TRY(context_->lost());

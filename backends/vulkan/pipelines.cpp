@@ -41,7 +41,7 @@ Status Pipelines::start(const std::string& folder) {
     key_ = cache_key(context_->physical());
     path_ = pipeline_file_path(folder, key_);
     if (Result<std::vector<std::byte>> read = read_pipeline_file(path_, key_, context_->physical()); read.ok()) data = std::move(*read);
-    from_disk_ = !data.empty();
+    work_.read_bytes = data.size();
     (void)make_folder(folder);
   }
   VkPipelineCacheCreateInfo info{};
@@ -100,7 +100,8 @@ Result<VkPipeline> Pipelines::get(const Variant& variant) {
   const VkResult result = vk.vkCreateComputePipelines(context_->device(), cache_, 1, &pipeline_info, nullptr, &pipeline);
   vk.vkDestroyShaderModule(context_->device(), module, nullptr);
   KL_TRY(context_->check(result, "vkCreateComputePipelines"));
-  seconds_ += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  ++work_.made;
+  work_.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
   pipelines_.emplace(variant, pipeline);
   changed_ = true;
   return pipeline;
@@ -115,6 +116,7 @@ void Pipelines::save() {
   std::vector<std::byte> data(bytes);
   if (vk.vkGetPipelineCacheData(context_->device(), cache_, &bytes, data.data()) != VK_SUCCESS) return;
   data.resize(bytes);
+  work_.written_bytes = bytes;
   (void)write_pipeline_file(path_, key_, data);
 }
 

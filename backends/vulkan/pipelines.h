@@ -3,6 +3,7 @@
 #include <map>
 #include <string>
 
+#include "backend/device.h"
 #include "vulkan/context.h"
 #include "vulkan/shaders.h"
 
@@ -31,8 +32,7 @@ class Pipelines {
   VkDescriptorSetLayout set_layout(Shader s) const { return set_layouts_[static_cast<size_t>(s)]; }
   // Writes the cache when something was compiled since. What cannot be written is made again next time.
   void save();
-  bool from_disk() const { return from_disk_; }  // a cache was read
-  double seconds() const { return seconds_; }    // spent in the driver making pipelines
+  const KernelWork& work() const { return work_; }
 
  private:
   Status start(const std::string& folder);
@@ -43,8 +43,8 @@ class Pipelines {
   VkDescriptorSetLayout set_layouts_[kShaderCount] = {};
   VkPipelineLayout layouts_[kShaderCount] = {};
   std::map<Variant, VkPipeline> pipelines_;
-  bool from_disk_ = false, changed_ = false;
-  double seconds_ = 0;
+  bool changed_ = false;
+  KernelWork work_;
 };
 
 }  // namespace kl::vulkan

@@ -13,7 +13,8 @@
       }                                                                                    \
       barrier();                                                                           \
     }                                                                                      \
-    float factor_ = 1.0 / sqrt(float(block_));                                             \
+    int log_ = findMSB(block_); /* 1 / sqrt(2^log), to nearest */                          \
+    float factor_ = uintBitsToFloat(((log_ & 1) != 0 ? 0x3f3504f3u : 0x3f800000u) - (uint(log_ / 2) << 23)); \
     for (uint i_ = gl_LocalInvocationIndex; i_ < size_; i_ += 64u) ROW[i_] *= factor_;     \
     barrier();                                                                             \
   }

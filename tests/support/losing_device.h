@@ -39,6 +39,7 @@ class LosingDevice final : public Device {
 
   const DeviceInfo& info() const override { return inner_->info(); }
   bool reads_host_memory() const override { return inner_->reads_host_memory(); }
+  KernelWork kernel_work() const override { return inner_->kernel_work(); }
   uint64_t packed_bytes(const WeightInfo& w, const std::string& layout) const override { return inner_->packed_bytes(w, layout); }
   uint64_t kv_page_bytes(const KvGroupInfo& g, KvFormat format) const override { return inner_->kv_page_bytes(g, format); }
   ActivationFormat preferred_activations() const override { return inner_->preferred_activations(); }

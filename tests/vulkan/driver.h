@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 
+#include "support/temp_folder.h"
 #include "vulkan/device.h"
 #include "vulkan/instance.h"
 
@@ -49,6 +50,12 @@ class DevicesUnderTest final : public testing::Environment {
 inline Device* device_under_test(const Setting& setting = {}) {
   static auto* const devices = static_cast<DevicesUnderTest*>(testing::AddGlobalTestEnvironment(new DevicesUnderTest));
   return devices->get(setting);
+}
+
+// Where engines of this run keep what they find out: the first one's verdict on the device serves the others, for a self-test compiles every kernel.
+inline const std::string& shared_cache_dir() {
+  static const test::TempFolder kFolder;
+  return kFolder.path();
 }
 
 // What the driver of the device under test offers; nothing without one.

@@ -40,7 +40,8 @@ TEST(Devices, ACpuDriverIsOpenedByNameOnly) {
   const auto automatic = parts_for({.backend = Backend::automatic, .log = {}, .cache_dir = {}, .features = {}}).open_device();
   ASSERT_TRUE(automatic.ok());
   EXPECT_EQ(automatic->device->info().backend, "cpu");
-  const auto named = parts_for({.backend = Backend::vulkan, .log = {}, .cache_dir = {}, .features = {}}).open_device();
+  const auto named =
+      parts_for({.backend = Backend::vulkan, .log = {}, .cache_dir = vulkan::shared_cache_dir(), .features = {}}).open_device();
   ASSERT_TRUE(named.ok()) << named.status().message() << " (it passed its self-test?)";
   EXPECT_EQ(named->device->info().backend, "vulkan");
   EXPECT_EQ(parts_for({.backend = Backend::vulkan, .device = 99, .log = {}, .cache_dir = {}, .features = {}}).open_device().status().code(),

@@ -109,7 +109,7 @@ TEST_P(EmulatedMatrix, ComputesToTheBitWhatDotProductsCompute) {
 INSTANTIATE_TEST_SUITE_P(Shapes, EmulatedMatrix,
                          testing::Values(std::array<uint32_t, 3>{16, 16, 32}, std::array<uint32_t, 3>{16, 16, 16},
                                          std::array<uint32_t, 3>{8, 16, 32}, std::array<uint32_t, 3>{8, 8, 32},
-                                         std::array<uint32_t, 3>{32, 8, 16}),
+                                         std::array<uint32_t, 3>{8, 8, 8}, std::array<uint32_t, 3>{32, 8, 16}),
                          [](const auto& each) {
                            return "m" + std::to_string(each.param[0]) + "n" + std::to_string(each.param[1]) + "k" +
                                   std::to_string(each.param[2]);

@@ -8,8 +8,7 @@
 namespace kl::vulkan {
 namespace {
 
-const EngineOptions kVulkan{.backend = Backend::vulkan, .threads = 2, .log = {}, .cache_dir = {}, .features = {}};
-const EngineOptions kCpu{.backend = Backend::cpu, .threads = 2, .log = {}, .cache_dir = {}, .features = {}};
+EngineOptions on(Backend backend) { return {.backend = backend, .threads = 2, .log = {}, .cache_dir = shared_cache_dir(), .features = {}}; }
 
 struct Told {
   std::vector<std::string> texts;
@@ -17,10 +16,11 @@ struct Told {
   uint64_t submissions = 0, lost = 0;
 };
 
-Told tell(const EngineOptions& first, std::set<uint64_t> at) {
+Told tell(Backend backend, std::set<uint64_t> at) {
+  const EngineOptions first = on(backend);
   auto losses = std::make_shared<Losses>();
   losses->lose_at(std::move(at));
-  auto opened = Engine::open(first, losing_parts(first, kCpu, losses, 0));
+  auto opened = Engine::open(first, losing_parts(first, on(Backend::cpu), losses, 0));
   EXPECT_TRUE(opened.ok()) << opened.status().message();
   Told told;
   if (!opened.ok()) return told;
@@ -52,12 +52,12 @@ Told tell(const EngineOptions& first, std::set<uint64_t> at) {
 
 TEST(VulkanLost, GenerationsGoOnOnTheCpu) {
   KL_VULKAN_OR_SKIP(device);
-  const Told cpu = tell(kCpu, {});
-  const Told whole = tell(kVulkan, {});
+  const Told cpu = tell(Backend::cpu, {});
+  const Told whole = tell(Backend::vulkan, {});
   EXPECT_EQ(whole.backend, "vulkan");
   EXPECT_EQ(whole.texts, cpu.texts);
   for (const uint64_t at : {uint64_t{0}, uint64_t{1}, uint64_t{7}, uint64_t{20}}) {
-    const Told told = tell(kVulkan, {at});
+    const Told told = tell(Backend::vulkan, {at});
     EXPECT_EQ(told.texts, cpu.texts) << "lost at submission " << at;
     EXPECT_EQ(told.backend, "cpu");
     EXPECT_EQ(told.lost, 1u);

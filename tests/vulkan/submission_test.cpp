@@ -64,7 +64,7 @@ TEST(SubmissionBudget, PartsOfAStepAreMeasuredToo) {
 // Passes everything on, and notes what is made and submitted.
 class Spy final : public Device {
  public:
-  explicit Spy(std::unique_ptr<Device> inner) : inner_(std::move(inner)) {}
+  explicit Spy(Device& inner) : inner_(&inner) {}
   const DeviceInfo& info() const override { return inner_->info(); }
   bool reads_host_memory() const override { return inner_->reads_host_memory(); }
   uint64_t packed_bytes(const WeightInfo& w, const std::string& layout) const override { return inner_->packed_bytes(w, layout); }
@@ -94,20 +94,20 @@ class Spy final : public Device {
   uint32_t segments = 0;
 
  private:
-  std::unique_ptr<Device> inner_;
+  Device* inner_;
 };
 
 struct Opened {
+  std::unique_ptr<Device> own;
   std::unique_ptr<Spy> device;
   std::unique_ptr<ModelRunner> runner;
   SequenceId sequence = 0;
   uint32_t length = 0;
 
-  explicit Opened(VulkanOptions options) {
-    auto opened = open_vulkan(options);
+  explicit Opened(std::unique_ptr<Device> opened) : Opened(*opened) { own = std::move(opened); }
+  explicit Opened(Device& shared) : device(std::make_unique<Spy>(shared)) {
     auto file = Gguf::open(KL_TEST_DATA "/data/stories260K.gguf");
-    EXPECT_TRUE(opened.ok() && file.ok());
-    device = std::make_unique<Spy>(std::move(*opened));
+    EXPECT_TRUE(file.ok());
     auto loaded = ModelRunner::load(*file, *device, {.context = 256, .max_rows = 64}, {}, {});
     EXPECT_TRUE(loaded.ok()) << loaded.status().message();
     runner = std::move(*loaded);
@@ -130,7 +130,9 @@ TEST(VulkanDevice, SubmissionsFollowTheClock) {
   KL_VULKAN_OR_SKIP(other);
   const auto now = std::make_shared<std::chrono::steady_clock::time_point>();
   const auto tick = std::make_shared<nanoseconds>(0);  // between two looks: submission and wait
-  Opened o({.clock = [now, tick] { return *now += *tick; }});
+  auto opened = open_vulkan({.clock = [now, tick] { return *now += *tick; }});
+  ASSERT_TRUE(opened.ok()) << opened.status().message();
+  Opened o(std::move(*opened));
   ASSERT_NE(o.runner, nullptr);
   ASSERT_TRUE(o.step(1).ok());
   const uint32_t segments = o.device->segments;
@@ -150,8 +152,8 @@ TEST(VulkanDevice, SubmissionsFollowTheClock) {
 }
 
 TEST(VulkanDevice, NothingIsMadeAfterAModelIsOpened) {
-  KL_VULKAN_OR_SKIP(other);
-  Opened o({});
+  KL_VULKAN_OR_SKIP(device);
+  Opened o(*device);
   ASSERT_NE(o.runner, nullptr);
   const uint64_t made = o.device->made;
   for (const uint32_t rows : {1u, 2u, 4u, 5u, 8u, 9u, 17u, 33u, 64u, 1u}) EXPECT_TRUE(o.step(rows).ok()) << rows;

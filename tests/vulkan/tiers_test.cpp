@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <set>
 
 #include "ops/op_case.h"
 #include "vulkan/driver.h"
@@ -68,6 +69,23 @@ TEST(Manifest, WhatAModuleDeclaresIsWhatItsRowNeeds) {
   }
 }
 
+// Drivers may round these as they like within some ulp, and do: include/math.glsl has what is used instead.
+TEST(Manifest, NoModuleDividesOrCallsAFunctionThatIsNotExact) {
+  constexpr uint32_t kOpExtInst = 12;
+  const std::set<uint32_t> inexact_ops = {136, 140, 141};  // OpFDiv, OpFRem, OpFMod
+  // Of GLSL.std.450: RoundEven, FAbs, SAbs, FMin, UMin, SMin, FMax, UMax, SMax, FClamp, Fma, FindUMsb.
+  const std::set<uint32_t> exact_functions = {2, 4, 5, 37, 38, 39, 40, 41, 42, 43, 50, 75};
+  for (const Module& m : modules()) {
+    for (size_t at = 5; at < m.count; at += m.words[at] >> 16U) {
+      const uint32_t op = m.words[at] & 0xffffU;
+      EXPECT_EQ(inexact_ops.count(op), 0U) << m.name << " has operation " << op;
+      if (op == kOpExtInst) {
+        EXPECT_EQ(exact_functions.count(m.words[at + 4]), 1U) << m.name << " calls function " << m.words[at + 4];
+      }
+    }
+  }
+}
+
 TEST(CapabilitiesTest, DroppingDotDropsTheMatricesThatMustAgreeWithIt) {
   Capabilities c;
   c.features = feature::all;
@@ -96,6 +114,7 @@ TEST(CapabilitiesTest, MatricesAreTakenInAShapeThatTheShaderCanTile) {
   EXPECT_EQ(choose({matrices(16, 16, 32, true)}), (std::vector<uint32_t>{0, 0, 0})) << "no float32 accumulator of that size";
   EXPECT_EQ(choose({matrices(8, 16, 64, true), matrices(8, 16, 16, false)}), (std::vector<uint32_t>{0, 0, 0})) << "K is more than a block";
   EXPECT_EQ(choose({matrices(8, 16, 16, false), matrices(8, 16, 64, true), matrices(8, 16, 32, true)}), (std::vector<uint32_t>{8, 16, 32}));
+  EXPECT_EQ(choose({matrices(8, 8, 8, false), matrices(8, 8, 8, true)}), (std::vector<uint32_t>{8, 8, 8}));
   auto saturating = matrices(16, 16, 32, true);
   saturating.saturatingAccumulation = VK_TRUE;
   EXPECT_EQ(choose({matrices(16, 16, 16, false), saturating}), (std::vector<uint32_t>{0, 0, 0}));

@@ -30,6 +30,14 @@ struct DeviceInfo {
   bool asynchronous = false;     // submit() returns before the work is done, and what is submitted next runs behind it
 };
 
+// What a device has spent on making kernels ready since it was opened. A backend whose kernels come compiled has none.
+struct KernelWork {
+  uint32_t made = 0;           // kernels handed to the driver's compiler; one that is there already is not counted again
+  double seconds = 0;          // spent there
+  uint64_t read_bytes = 0;     // compiled code that was found on disk
+  uint64_t written_bytes = 0;  // what the driver gave to keep on disk, a header alone where it gives no code
+};
+
 // Memory on a device; released by its destructor.
 class Memory {
  public:
@@ -146,6 +154,7 @@ class Device {
   virtual Status copy(const CopyRequest& request) = 0;
   // Kernels read weights at any host address (a mapped file); else weights must lie in memory of this device.
   virtual bool reads_host_memory() const = 0;
+  virtual KernelWork kernel_work() const { return {}; }
 
   // Which kernel runs `op`, with its stages, scratch and wanted layouts; or why none does. `op` belongs to `program`.
   virtual Answer support(const Program& program, const Op& op, const RunConfig& config) const = 0;

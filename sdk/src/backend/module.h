@@ -6,7 +6,7 @@
 namespace kl {
 
 // Changes with every change of what crosses the boundary between library and module (everything under sdk/src/backend, ir and plan/plan.h).
-inline constexpr const char* kBackendStamp = "kinglet backend interface 3, " __VERSION__;
+inline constexpr const char* kBackendStamp = "kinglet backend interface 4, " __VERSION__;
 
 struct BackendDevice {
   DeviceInfo info;

@@ -91,12 +91,20 @@ void Scheduler::forget_device() noexcept {
 Status Scheduler::load_into(ModelSlot& slot, const LoadProgress& progress) {
   uint64_t used = 0;
   for (const auto& model : models_) used += model->memory;
+  const KernelWork before = device_->kernel_work();
   KL_ASSIGN(LoadedModel loaded, slot.load(*device_, used, progress));
   slot.runner = std::move(loaded.runner);
   slot.encoder = std::move(loaded.encoder);
   slot.memory = loaded.placement.memory;
   slot.set_placement(std::move(loaded.placement));
   slot.in_place = true;
+  const KernelWork work = device_->kernel_work();
+  if (work.made > 0) {
+    log(LogLevel::info,
+        format("%s: %u kernels compiled for this model in %.2f s, %u in use already; %llu bytes of compiled code came from disk",
+               device_->info().name.c_str(), work.made - before.made, work.seconds - before.seconds, before.made,
+               static_cast<unsigned long long>(work.read_bytes)));
+  }
   return {};
 }
 

@@ -87,7 +87,8 @@ std::string json_of(const BackendDevice& card, const CardCosts& c, const std::ve
       text += (text.size() > 1 ? ", " : "") + std::string("{\"batch\": ") + std::to_string(r.batch) +
               ", \"depth\": " + std::to_string(r.depth) + ", \"seconds\": " + text_of("%.6g", r.seconds) +
               ", \"tokens_per_second\": " + text_of("%.6g", r.tokens_per_second) +
-              ", \"bytes_per_second\": " + text_of("%.4g", r.bytes_per_second) + "}";
+              ", \"bytes_per_second\": " + text_of("%.4g", r.bytes_per_second) +
+              ", \"alone_seconds\": " + text_of("%.6g", r.alone_seconds) + "}";
     }
     return text + "]";
   };
@@ -129,7 +130,8 @@ int run(const Options& o) {
       "barrier   %.2f us more for each that waits for the one before\n\n",
       card.info.name.c_str(), costs->read_bytes_per_second / 1e9, costs->graph_seconds * 1e6, costs->launch_seconds * 1e6,
       costs->dependent_seconds * 1e6);
-  (void)std::printf("%-14s %-8s %5s %6s %10s %10s %8s %8s\n", "model", "step", "batch", "depth", "ms", "tokens/s", "GB/s", "of read");
+  (void)std::printf("%-14s %-8s %5s %6s %10s %10s %8s %8s %10s\n", "model", "step", "batch", "depth", "ms", "tokens/s", "GB/s", "of read",
+                    "alone ms");
   std::vector<ModelResult> models;
   bool failed = false;
   for (const Shape& shape : shapes) {
@@ -144,8 +146,9 @@ int run(const Options& o) {
       m.not_run = device.status().message();
     }
     for (const Rate& r : m.decode)
-      (void)std::printf("%-14s %-8s %5u %6u %10.3f %10.1f %8.0f %7.0f%%\n", shape.name, "decode", r.batch, r.depth, r.seconds * 1e3,
-                        r.tokens_per_second, r.bytes_per_second / 1e9, 100 * r.bytes_per_second / costs->read_bytes_per_second);
+      (void)std::printf("%-14s %-8s %5u %6u %10.3f %10.1f %8.0f %7.0f%% %10.3f\n", shape.name, "decode", r.batch, r.depth, r.seconds * 1e3,
+                        r.tokens_per_second, r.bytes_per_second / 1e9, 100 * r.bytes_per_second / costs->read_bytes_per_second,
+                        r.alone_seconds * 1e3);
     for (const Rate& r : m.prefill)
       (void)std::printf("%-14s %-8s %5u %6u %10.3f %10.1f\n", shape.name, "prefill", r.batch, setting.prompt, r.seconds * 1e3,
                         r.tokens_per_second);

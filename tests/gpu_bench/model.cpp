@@ -97,7 +97,10 @@ class StepRunner final : public Runner {
       arena = std::max(arena, each.arena_bytes);
     }
     KL_ASSIGN(arena_, device_.allocate(arena, MemoryUse::arena));
-    KL_ASSIGN(step_, device_.allocate(StepParams::bytes(c.limits), MemoryUse::step_params));
+    for (Slot& slot : slots_) {
+      KL_ASSIGN(slot.step, device_.allocate(StepParams::bytes(c.limits), MemoryUse::step_params));
+      KL_ASSIGN(slot.drawn, device_.allocate(c.limits.outputs * sizeof(int32_t), MemoryUse::drawn));
+    }
     for (size_t g = 0; g < program_.kv_groups.size(); ++g) {
       const KvGroupInfo& group = program_.kv_groups[g];
       KL_ASSIGN(auto pool, device_.allocate(device_.kv_page_bytes(group, c.kv) * c.kv_pages[g] * group.layers, MemoryUse::kv));
@@ -110,16 +113,37 @@ class StepRunner final : public Runner {
 
   Result<double> step(uint32_t sequences, uint32_t rows, uint32_t depth, uint32_t repeats) override {
     KL_ASSIGN(Recorded* const recorded, recording(sequences * rows));
-    fill(sequences, rows, depth);
+    Recording& recording = *recorded->recordings[0];
+    fill(0, sequences, rows, depth, false);
     double best = std::numeric_limits<double>::infinity();
     for (uint32_t i = 0; i <= repeats; ++i) {
       const auto begin = std::chrono::steady_clock::now();
-      KL_ASSIGN(const Ticket ticket, device_.submit(*recorded->recording, 0, recorded->recording->segments()));
+      KL_ASSIGN(const Ticket ticket, device_.submit(recording, 0, recording.segments()));
       KL_TRY(device_.wait(ticket, std::chrono::minutes(1)));
       const double took = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
       if (i > 0) best = std::min(best, took);
     }
     return best;
+  }
+
+  // As the engine decodes (docs/design/0007-steps-ahead.md): a step is submitted while the one before runs, and takes its tokens from there.
+  Result<double> decode(uint32_t sequences, uint32_t depth, uint32_t repeats) override {
+    KL_ASSIGN(Recorded* const recorded, recording(sequences));
+    Ticket tickets[2] = {};
+    auto begin = std::chrono::steady_clock::now();
+    for (uint32_t i = 0; i <= repeats + 1; ++i) {
+      if (i <= repeats) {
+        fill(i % 2, sequences, 1, depth, i > 0);
+        Recording& recording = *recorded->recordings[i % 2];
+        KL_ASSIGN(tickets[i % 2], device_.submit(recording, 0, recording.segments()));
+      }
+      if (i == 0) continue;
+      KL_TRY(device_.wait(tickets[(i - 1) % 2], std::chrono::minutes(1)));
+      if (i == 1)
+        begin = std::chrono::steady_clock::
+            now();  // the first step has ended: the next ones follow without a gap, or with the one that there is
+    }
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count() / repeats;
   }
 
   uint64_t weight_bytes() const override { return weight_bytes_; }
@@ -135,7 +159,7 @@ class StepRunner final : public Runner {
  private:
   struct Recorded {
     Plan plan;
-    std::unique_ptr<Recording> recording;
+    std::vector<std::unique_ptr<Recording>> recordings;  // by slot; of prompts the first one's alone
   };
 
   uint32_t bucket(uint32_t rows) const { return buckets_[bucket_of(buckets_, rows)]; }
@@ -198,7 +222,7 @@ class StepRunner final : public Runner {
 
   Result<Recorded*> recording(uint32_t rows) {
     Recorded& r = recorded_[bucket(rows)];
-    if (r.recording != nullptr) return &r;
+    if (!r.recordings.empty()) return &r;
     KL_ASSIGN(r.plan, plan(bucket(rows)));
     for (const WeightUse& use : r.plan.weights) KL_TRY(make_weight(use));
     weight_bytes_ = 0;
@@ -211,9 +235,20 @@ class StepRunner final : public Runner {
         weight_bytes_ += device_.packed_bytes(program_.info(use.weight), use.layout);
       }
     }
+    std::vector<std::unique_ptr<Recording>> recordings;
+    for (uint32_t slot = 0; slot < (bucket(rows) <= bucket(setting_.batch) ? 2 : 1); ++slot) {
+      KL_ASSIGN(recordings.emplace_back(), record(r.plan, slot));
+    }
+    r.recordings = std::move(recordings);
+    return &r;
+  }
+
+  Result<std::unique_ptr<Recording>> record(const Plan& plan, uint32_t slot) {
     Bindings b;
     b.arena = arena_.get();
-    b.step_params = step_.get();
+    b.step_params = slots_[slot].step.get();
+    b.drawn = slots_[slot].drawn.get();
+    b.fed = slots_[1 - slot].drawn.get();
     for (const auto& pool : pools_) b.kv.push_back(pool.get());
     b.weight = [this](const WeightUse& use) -> WeightAddress {
       for (const auto& [each, memory] : weights_) {
@@ -221,17 +256,16 @@ class StepRunner final : public Runner {
       }
       return {};
     };
-    KL_ASSIGN(r.recording, device_.record(r.plan, b));
-    return &r;
+    return device_.record(plan, b);
   }
 
-  void fill(uint32_t sequences, uint32_t rows, uint32_t depth) {
-    const StepParams p(step_->host(), config_.limits);
+  void fill(uint32_t slot_number, uint32_t sequences, uint32_t rows, uint32_t depth, bool fed) {
+    const StepParams p(slots_[slot_number].step->host(), config_.limits);
     const uint32_t pages = config_.limits.pages;
     for (uint32_t s = 0; s < sequences; ++s) {
       for (uint32_t r = 0; r < rows; ++r) {
         const uint32_t row = s * rows + r, slot = depth + r;
-        p.tokens()[row] = static_cast<int32_t>(row * 13 % 61);
+        p.tokens()[row] = fed ? kFedToken + static_cast<int32_t>(s) : static_cast<int32_t>(row * 13 % 61);
         for (uint32_t i = 0; i < 3; ++i) p.positions()[3 * row + i] = static_cast<int32_t>(slot);
         p.row_sequence()[row] = s;
         p.row_slot()[row] = static_cast<int32_t>(slot);
@@ -252,7 +286,11 @@ class StepRunner final : public Runner {
   Setting setting_;
   RunConfig config_;
   std::vector<uint32_t> buckets_;
-  std::unique_ptr<Memory> arena_, step_;
+  std::unique_ptr<Memory> arena_;
+  struct Slot {
+    std::unique_ptr<Memory> step, drawn;
+  };
+  Slot slots_[2];
   std::vector<std::unique_ptr<Memory>> pools_;
   std::vector<std::pair<WeightUse, std::unique_ptr<Memory>>> weights_;
   std::map<uint32_t, Recorded> recorded_;
@@ -280,9 +318,10 @@ Status measure(Runner& runner, const Setting& setting, uint32_t repeats, ModelRe
   if (setting.depth > 0) depths.push_back(setting.depth);
   for (const uint32_t depth : depths) {
     for (const uint32_t batch : batches) {
-      KL_ASSIGN(const double seconds, runner.step(batch, 1, depth, repeats));
+      KL_ASSIGN(const double alone, runner.step(batch, 1, depth, repeats));
+      KL_ASSIGN(const double seconds, runner.decode(batch, depth, repeats));
       const double bytes = static_cast<double>(runner.weight_bytes() + runner.kv_bytes_per_token() * depth * batch);
-      out.decode.push_back({batch, depth, seconds, batch / seconds, bytes / seconds});
+      out.decode.push_back({batch, depth, seconds, batch / seconds, bytes / seconds, alone});
     }
   }
   out.weight_bytes = runner.weight_bytes();
@@ -294,7 +333,7 @@ Status measure(Runner& runner, const Setting& setting, uint32_t repeats, ModelRe
     whole += seconds;
     done += rows;
   }
-  out.prefill.push_back({1, 0, whole, done / whole, 0});
+  out.prefill.push_back({1, 0, whole, done / whole, 0, 0});
   return {};
 }
 

@@ -36,6 +36,8 @@ class Runner {
   virtual ~Runner() = default;
   // Seconds of a step of `rows` rows of each of `sequences` sequences whose caches hold `depth` tokens: the fastest of `repeats`. One output row a sequence.
   virtual Result<double> step(uint32_t sequences, uint32_t rows, uint32_t depth, uint32_t repeats) = 0;
+  // Seconds of a decode step among `repeats` behind one another, each fed by the one before.
+  virtual Result<double> decode(uint32_t sequences, uint32_t depth, uint32_t repeats) = 0;
   virtual uint64_t weight_bytes() const = 0;  // of the ops but gather_rows: what every step reads
   virtual uint64_t kv_bytes_per_token() const = 0;
   virtual Result<uint32_t> launches(uint32_t sequences) = 0;  // stages of a decode step's plan
@@ -52,6 +54,7 @@ struct Rate {
   double seconds = 0;  // of a step
   double tokens_per_second = 0;
   double bytes_per_second = 0;  // decode: weights and caches read
+  double alone_seconds = 0;     // decode: of a step that the host waits for before it submits the next
 };
 struct ModelResult {
   std::string name, not_run;

@@ -92,6 +92,7 @@ TEST_F(CudaEngine, SessionsBesideEachOtherSayWhatTheyDoOnTheCpuAndLeaveNothingBe
     EXPECT_EQ(app.engine->device().backend_name, std::string("cuda"));
     EXPECT_EQ(tell(app, 4), wanted);
     EXPECT_EQ(app.engine->stats().devices_lost, 0U);
+    EXPECT_GT(app.engine->stats().steps_ahead, 0U);
     EXPECT_GT(machine().launches, 0U);
   }
   EXPECT_EQ(machine().allocations, 0U);

@@ -13,7 +13,7 @@ EngineOptions on(Backend backend) { return {.backend = backend, .threads = 2, .l
 struct Told {
   std::vector<std::string> texts;
   std::string backend;
-  uint64_t submissions = 0, lost = 0;
+  uint64_t submissions = 0, lost = 0, ahead = 0;
 };
 
 Told tell(Backend backend, std::set<uint64_t> at) {
@@ -47,6 +47,7 @@ Told tell(Backend backend, std::set<uint64_t> at) {
   told.backend = engine.device().backend_name;
   told.submissions = losses->count();
   told.lost = engine.stats().devices_lost;
+  told.ahead = engine.stats().steps_ahead;
   return told;
 }
 
@@ -56,6 +57,8 @@ TEST(VulkanLost, GenerationsGoOnOnTheCpu) {
   const Told whole = tell(Backend::vulkan, {});
   EXPECT_EQ(whole.backend, "vulkan");
   EXPECT_EQ(whole.texts, cpu.texts);
+  EXPECT_GT(whole.ahead, 10u);
+  EXPECT_EQ(cpu.ahead, 0u);
   for (const uint64_t at : {uint64_t{0}, uint64_t{1}, uint64_t{7}, uint64_t{20}}) {
     const Told told = tell(Backend::vulkan, {at});
     EXPECT_EQ(told.texts, cpu.texts) << "lost at submission " << at;

@@ -121,6 +121,7 @@ typedef struct kl_engine_stats {
   uint64_t images_encoded;  // since opening
   double encode_s;          // seconds in their slices
   uint64_t devices_lost;    // since opening; kl_engine_device names the one in use
+  uint64_t steps_ahead;     // of `steps`: submitted while the one before was still running, as GPUs are given work
 } kl_engine_stats;
 
 // A consistent snapshot. Any thread; does not wait for a step.

@@ -15,7 +15,7 @@ KL_ENDS_WITH(kl_image_info, key);
 KL_ENDS_WITH(kl_feature_cache_stats, decodes_spared);
 KL_ENDS_WITH(kl_device_info, capabilities);
 KL_ENDS_WITH(kl_roofline, fp32_gflop_per_s);
-KL_ENDS_WITH(kl_engine_stats, devices_lost);
+KL_ENDS_WITH(kl_engine_stats, steps_ahead);
 KL_ENDS_WITH(kl_source, has_fd);
 KL_ENDS_WITH(kl_model_options, projector_source);  // NOLINT(bugprone-sizeof-expression): a pointer is meant
 KL_ENDS_WITH(kl_memory_estimate, encoder);

@@ -157,6 +157,7 @@ kl_status kl_engine_get_stats(kl_engine* engine, kl_engine_stats* stats) {
     out.images_encoded = s.images_encoded;
     out.encode_s = s.encode_s;
     out.devices_lost = s.devices_lost;
+    out.steps_ahead = s.steps_ahead;
     out.memory_bytes = s.memory_bytes;
     out.memory_budget = object->options().memory_budget;
     write_struct(out, stats);

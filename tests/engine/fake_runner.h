@@ -484,6 +484,13 @@ class BothWays : public testing::TestWithParam<bool> {
   void TearDown() override { runs_ahead_by_default = false; }
 };
 
+inline kl_engine_stats stats_of(kl_engine* engine) {
+  kl_engine_stats stats{};
+  stats.size = sizeof stats;
+  EXPECT_EQ(kl_engine_get_stats(engine, &stats), KL_OK);
+  return stats;
+}
+
 struct Reading {
   std::vector<int32_t> ids;
   std::string text, message;

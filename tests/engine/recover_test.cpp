@@ -16,12 +16,6 @@ void lose_at(Control& control, std::set<int> steps) {
   });
 }
 
-kl_engine_stats stats_of(kl_engine* engine) {
-  kl_engine_stats stats{};
-  stats.size = sizeof stats;
-  EXPECT_EQ(kl_engine_get_stats(engine, &stats), KL_OK);
-  return stats;
-}
 kl_device_info device_of(kl_engine* engine) {
   kl_device_info info{};
   info.size = sizeof info;
@@ -45,10 +39,10 @@ uint64_t changes_of(kl_generation* generation) {
   return stats.device_changes;
 }
 
-// 100 rows in steps of 16 are steps 0 to 6, the tokens behind the first come in 7 to 15.
 class LostDevice : public BothWays {};
 INSTANTIATE_TEST_SUITE_P(Steps, LostDevice, testing::Bool(), LostDevice::name_of);
 
+// 100 rows in steps of 16 are steps 0 to 6, the tokens behind the first come in 7 to 15.
 TEST_P(LostDevice, AGenerationGoesOnWhereverItWas) {
   for (int step = 0; step < 16; ++step) {
     FakeEngine engine;

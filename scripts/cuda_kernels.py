@@ -31,20 +31,21 @@ REGISTERS = 65536
 SASS = [(re.compile(pattern), name) for pattern, name in (
     (r"I(DP|DP4A)\b", "dp4a"),
     (r"(IMMA|HMMA|QMMA|DMMA|BMMA|OMMA)\b", r"\1"),
-    (r"(FFMA|FMUL|FADD)", r"\1"),
+    (r"U?(FFMA|FMUL|FADD)", r"\1"),
     (r"(LDL|STL)\b", r"\1"),
     (r"(LDG|STG|LDS|STS|LD|ST|LDGSTS)\b", r"\1"),  # and their width
     (r"LDSM\b", "LDSM"),
     (r"SHFL", "shuffle"),
     (r"(BAR|WARPSYNC|DEPBAR|LDGDEPBAR|BARRIER|SYNCS)\b", "barrier"),
-    (r"(I2F|F2I|F2F|I2I|I2FP|F2FP|I2IP|HADD2\.F32|FRND)", "conversion"),  # HADD2.F32: a half to a float
+    (r"U?(I2F|F2I|F2F|I2I|I2FP|F2FP|I2IP|HADD2\.F32|FRND)", "conversion"),  # HADD2.F32: a half to a float
     (r"MUFU", "MUFU"),
-    (r"F(MNMX|SET|SETP|SEL|CHK|SWZADD)", "float other"),
+    (r"(U?MOV|IMAD\.MOV|CS2R|S2R|S2UR|R2UR|R2P|P2R|U?LDCU?)\b", "move, constant"),
+    (r"U?F(MNMX|SET|SETP|SEL|CHK|SWZADD)", "float other"),
     (r"(H(ADD2|MUL2|FMA2|SET2|SETP2|MNMX2))", "half"),
     (r"(PRMT|LOP3|SHF|SHL|SHR|LOP|BMSK|SGXT|FLO|POPC|BREV|VABSDIFF\w*|U?P?LOP3|UPRMT|USHF|ULOP3)\b", "bits"),
     (r"(ATOM|ATOMG|ATOMS|RED|REDG|MEMBAR|CCTL|ERRBAR|FENCE)\b", "atomic, fence"),
     (r"(BRA|BRX|BSSY|BSYNC|EXIT|RET|CALL|NOP|BREAK|BPT|YIELD|ACQBULK|PREEXIT|BMOV|NANOSLEEP)\b", "control"),
-    (r"U?(I|LEA|VIADD|VIMNMX|PLOP3|P2R|R2P|SEL|VOTE)", "integer"),
+    (r"U?(I|LEA|VIADD|VIMNMX|PLOP3|SEL|VOTE)", "integer"),
 )]
 WIDE = {"LDG", "STG", "LDS", "STS", "LD", "ST", "LDGSTS"}
 CODE = re.compile(r"/\*([0-9a-f]{4,})\*/\s+(?:@!?U?P\w+\s+)?([A-Z][A-Z0-9_.]+)([^;]*);")
@@ -127,8 +128,8 @@ def ptx(folder):
 
 
 def virtual_of(architecture):
-    """The virtual architecture whose PTX a real one's code is made from: kernels ask for sm_80 and sm_90 only, so the others share theirs (backends/cuda/CMakeLists.txt)."""
-    return "90" if int(architecture) >= 90 else "80" if int(architecture) >= 80 else architecture
+    """The virtual architecture whose PTX a real one's code is made from, as in backends/cuda/CMakeLists.txt."""
+    return "80" if 80 <= int(architecture) < 90 else architecture
 
 
 def occupancy(architecture, used):

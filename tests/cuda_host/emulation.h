@@ -284,6 +284,7 @@ SharedPtr<T> dynamic_pointer() {
   static const ::kl::cuda_host::KernelEntry kl_entry_##NAME(                                          \
       #NAME, [](const void* args) { NAME(*static_cast<const ARGS*>(args)); }, sizeof(ARGS), THREADS); \
   static void NAME([[maybe_unused]] const ARGS& a)
+#define KL_KERNEL_BLOCKS(NAME, ARGS, THREADS, BLOCKS) KL_KERNEL(NAME, ARGS, THREADS)
 
 namespace kl::cuda {
 

@@ -1,6 +1,7 @@
 // How kernels are written, so that one source is device code and, against tests/cuda_host, checked host code.
 //
 //   KL_KERNEL(file__variant, Args, threads) { ... a.field ... }   a kernel of at most `threads` threads; its one argument, by value, is `a`
+//   KL_KERNEL_BLOCKS(file__variant, Args, threads, blocks)        one that takes no more registers than let a multiprocessor hold so many blocks
 //   KL_DEVICE                                                     a function of kernels
 //   KL_SHARED(T, name, count)                                     T name[count] in shared memory; T trivial
 //   KL_DYNAMIC_SHARED(T, name)                                    what the launch asked for, as T; 16-byte aligned
@@ -23,7 +24,9 @@
 #define KL_DYNAMIC_SHARED(TYPE, NAME)          \
   extern __shared__ uint4 kl_dynamic_shared[]; \
   TYPE* const NAME = reinterpret_cast<TYPE*>(kl_dynamic_shared)
-#define KL_KERNEL(NAME, ARGS, THREADS) extern "C" __global__ void __launch_bounds__(THREADS, 1) kl_##NAME(const __grid_constant__ ARGS a)
+#define KL_KERNEL_BLOCKS(NAME, ARGS, THREADS, BLOCKS) \
+  extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) kl_##NAME(const __grid_constant__ ARGS a)
+#define KL_KERNEL(NAME, ARGS, THREADS) KL_KERNEL_BLOCKS(NAME, ARGS, THREADS, 1)
 
 namespace kl::cuda {
 

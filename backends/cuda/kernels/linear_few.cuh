@@ -29,14 +29,15 @@ KL_DEVICE void load_rows(const LinearArgs& a, uint32_t tile, uint32_t first, uin
 
 template <Format F, Inputs I>
 KL_DEVICE void linear_few(const LinearArgs& a) {
-  constexpr uint32_t kGroups = kLinearFewRows / 8, kPerThread = kLinearFewRows * 16 / kLinearFewThreads;
-  KL_SHARED(float, chains, kChains* kLinearFewRows * 16);  // [chain][row][output]
+  constexpr uint32_t kGroups = kLinearFewRows / 8, kSums = kLinearFewRows * 16;
+  KL_SHARED(float, chains, kChains* kSums);  // [chain][row][output]
+  KL_SHARED(float, first,
+            kSums);  // of the first of two matrices; not in registers, of which two blocks to a multiprocessor leave none over
   const uint32_t live = live_rows(a.rows), t0 = blockIdx.y * kLinearFewRows, panel = blockIdx.x;
   if (t0 >= live) return;
   const uint32_t end = live - t0 < kLinearFewRows ? live : t0 + kLinearFewRows, thread = threadIdx.x, warp = thread / 32,
                  lane = thread % 32;
   const uint32_t g = lane / 4, q = lane % 4;
-  float sums[2][kPerThread] = {};
   for (uint32_t matrix = 0; matrix < (a.up.data != nullptr ? 2u : 1u); ++matrix) {
     const Matrix& m = matrix == 0 ? a.w : a.up;
     float chain[kGroups][4] = {};
@@ -61,21 +62,18 @@ KL_DEVICE void linear_few(const LinearArgs& a) {
       for (uint32_t i = 0; i < 4; ++i) chains[(warp * kLinearFewRows + 8 * group + 2 * q + i % 2) * 16 + g + 8 * (i / 2)] = chain[group][i];
     }
     __syncthreads();
-    KL_UNROLL
-    for (uint32_t j = 0; j < kPerThread; ++j) {  // at = 16 row + output
-      const uint32_t at = j * kLinearFewThreads + thread;
-      if (t0 + at / 16 >= end) break;
+    const bool more = matrix == 0 && a.up.data != nullptr;
+    for (uint32_t at = thread; at < kSums && t0 + at / 16 < end; at += kLinearFewThreads) {  // at = 16 row + output
       float sum = chains[at];
       KL_UNROLL
-      for (uint32_t c = 1; c < kChains; ++c) sum = sum + chains[c * kLinearFewRows * 16 + at];
-      sums[matrix][j] = sum;
+      for (uint32_t c = 1; c < kChains; ++c) sum = sum + chains[c * kSums + at];
+      const uint32_t t = t0 + at / 16, n = panel * 16 + at % 16;
+      if (more) {
+        first[at] = sum;  // this thread's own again
+      } else if (n < a.w.n) {
+        finish(a, t, n, matrix == 0 ? sum : first[at], sum);
+      }
     }
-  }
-  const uint32_t n = panel * 16 + thread % 16;
-  KL_UNROLL
-  for (uint32_t j = 0; j < kPerThread; ++j) {
-    const uint32_t t = t0 + (j * kLinearFewThreads + thread) / 16;
-    if (t < end && n < a.w.n) finish(a, t, n, sums[0][j], sums[1][j]);
   }
 }
 

@@ -4,7 +4,7 @@
 namespace kl::cuda {
 
 #define KL_FORMAT(F) \
-  KL_KERNEL(linear_few_q8__##F, LinearArgs, kLinearFewThreads) { linear_few<Format::F, Inputs::bytes>(a); }
+  KL_KERNEL_BLOCKS(linear_few_q8__##F, LinearArgs, kLinearFewThreads, 2) { linear_few<Format::F, Inputs::bytes>(a); }
 KL_QUANTIZED_FORMATS(KL_FORMAT)
 #undef KL_FORMAT
 

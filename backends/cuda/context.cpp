@@ -10,6 +10,8 @@ constexpr std::chrono::milliseconds kCopyTimeout{20000};
 // A step is a millisecond or so: asking again at once costs a core for that long and answers within a microsecond; later the core is given up between questions.
 constexpr std::chrono::microseconds kSpin{2000}, kNap{50};
 
+constexpr int kProgrammaticArchitecture = 90;  // griddepcontrol
+
 int attribute(const Driver& driver, Attribute which, int device) {
   int value = 0;
   return driver.device_attribute(&value, which, device) == kCudaSuccess ? value : 0;
@@ -41,6 +43,7 @@ Gpu look(const Driver& driver, int device) {
   gpu.max_shared = static_cast<uint32_t>(attribute(driver, kAttributeSharedOptin, device));
   gpu.integrated = attribute(driver, kAttributeIntegrated, device) != 0;
   (void)driver.driver_version(&gpu.driver_version);
+  gpu.programmatic = gpu.architecture >= kProgrammaticArchitecture && driver.graph_add_dependencies != nullptr;
   return gpu;
 }
 
@@ -57,8 +60,9 @@ BackendDevice Gpu::describe() const {
   BackendDevice d;
   d.info.backend = "cuda";
   d.info.name = name;
-  d.info.tier = format("sm_%d, %d multiprocessors, %sdriver for CUDA %d.%d", architecture, multiprocessors,
-                       integrated ? "integrated, " : "", driver_version / 1000, driver_version / 10 % 100);
+  d.info.tier =
+      format("sm_%d, %d multiprocessors, %s%sdriver for CUDA %d.%d", architecture, multiprocessors, integrated ? "integrated, " : "",
+             programmatic ? "programmatic launches, " : "", driver_version / 1000, driver_version / 10 % 100);
   d.info.memory_bytes = memory_bytes;
   d.fast = !integrated;
   return d;

@@ -24,6 +24,8 @@ struct Gpu {
   uint64_t memory_bytes = 0;
   uint32_t max_shared = 0;  // bytes a block may ask for
   bool integrated = false;
+  bool programmatic =
+      false;  // launches of a graph may begin before the one before has ended (common/kernel.cuh): the card and its driver can
   std::string name, uuid;
 
   BackendDevice describe() const;

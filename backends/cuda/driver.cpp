@@ -23,6 +23,11 @@ Result<const Driver*> load() {
 #define KL_FIND(MEMBER, SYMBOL, PARAMETERS) find(driver.MEMBER, SYMBOL);
   KL_CUDA_FUNCTIONS(KL_FIND)
 #undef KL_FIND
+  const char* const needed = missing;
+#define KL_FIND(MEMBER, SYMBOL, PARAMETERS) find(driver.MEMBER, SYMBOL);
+  KL_CUDA_NEWER_FUNCTIONS(KL_FIND)
+#undef KL_FIND
+  missing = needed;
   if (missing != nullptr) return error(Code::not_found, "the CUDA driver is too old: it lacks %s", missing);
   if (const int code = driver.init(0); code != kCudaSuccess)
     return error(Code::not_found, "the CUDA driver does not start (%s)", error_name(driver, code));

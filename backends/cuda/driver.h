@@ -56,6 +56,12 @@ struct KernelNodeParams {
   DriverContext context;
 };
 
+// CUgraphEdgeData.
+struct GraphEdge {
+  unsigned char from_port, to_port, type, reserved[5];
+};
+inline constexpr unsigned char kEdgeProgrammatic = 1, kPortProgrammatic = 1;
+
 struct DeviceUuid {
   char bytes[16];
 };
@@ -102,9 +108,15 @@ struct DeviceUuid {
   X(graph_destroy, "cuGraphDestroy", (Graph graph))                                                              \
   X(error_name, "cuGetErrorName", (int code, const char** name))
 
+// Those that only newer drivers have: null where they are missing.
+#define KL_CUDA_NEWER_FUNCTIONS(X)                       \
+  X(graph_add_dependencies, "cuGraphAddDependencies_v2", \
+    (Graph graph, const GraphNode* from, const GraphNode* to, const GraphEdge* edges, size_t count)) /* CUDA 12.3 */
+
 struct Driver {
 #define KL_MEMBER(MEMBER, SYMBOL, PARAMETERS) int(*MEMBER) PARAMETERS = nullptr;
   KL_CUDA_FUNCTIONS(KL_MEMBER)
+  KL_CUDA_NEWER_FUNCTIONS(KL_MEMBER)
 #undef KL_MEMBER
 };
 

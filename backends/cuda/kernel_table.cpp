@@ -12,9 +12,10 @@ std::span<const CudaKernel> kernels() {
   static const CudaKernel kTable[] = {
       // One row a line: rows are added side by side.
       // clang-format off
-      kSelectNormHeadMany, kNormGateUpMany, kNormLinearMany, kLinearResidualMany, kLinearMany,
-      kSelectNormHeadFew, kNormGateUpFew, kNormLinearFew, kLinearResidualFew, kLinearFew,
-      kSelectNormHead, kNormGateUp, kNormLinear, kLinearResidual, kLinear, kNormAdd,
+      kSelectNormHeadMany, kNormGateUpMany, kNormLinearMany, kLinearResidualMany, kLinearNormAddMany, kLinearMany,
+      kSelectNormHeadFew, kNormGateUpFew, kNormLinearFew, kLinearResidualFew, kLinearNormAddFew, kLinearFew,
+      kSelectNormHeadEight, kNormGateUpEight, kNormLinearEight, kLinearResidualEight, kLinearNormAddEight, kLinearEight,
+      kSelectNormHead, kNormGateUp, kNormLinear, kLinearResidual, kLinearNormAdd, kLinear, kNormAdd,
       kNorm,           kGatherRows, kRope,       kActivate,       kAdd,    kSelectRows,
       kSample,         kPool,       kPatchify,    kNormQkvRope,   kKvWrite, kAttention, kDenseAttention,
       // clang-format on

@@ -10,7 +10,8 @@ namespace kl::cuda {
 
 class CudaRecording final : public Recording {
  public:
-  CudaRecording(std::shared_ptr<Context> context, const DeviceMemory* step) : context_(std::move(context)), step_(step) {}
+  CudaRecording(std::shared_ptr<Context> context, const DeviceMemory* step)
+      : context_(std::move(context)), step_(step), programmatic_(context_->gpu().programmatic) {}
   ~CudaRecording() override;
   CudaRecording(const CudaRecording&) = delete;
   CudaRecording& operator=(const CudaRecording&) = delete;
@@ -27,6 +28,7 @@ class CudaRecording final : public Recording {
     bool barrier = false;  // needs everything before it to be complete
   };
   Result<GraphExec> graph(uint32_t first, uint32_t last);
+  Result<GraphExec> make_graph(size_t first_item, size_t last_item, bool programmatic) const;
 
   std::shared_ptr<Context> context_;
   const DeviceMemory* step_;
@@ -34,6 +36,7 @@ class CudaRecording final : public Recording {
   std::vector<size_t> segment_ends_;  // items of segments 0 .. s: [0, segment_ends_[s])
   std::map<std::pair<uint32_t, uint32_t>, GraphExec> graphs_;
   RecordingMemory memory_;
+  bool programmatic_ = false;  // edges of the graphs to come
 };
 
 struct RecordRequest {

@@ -6,6 +6,8 @@
 
 #include "cuda/common/async.cuh"
 #include "cuda/common/kernel.cuh"
+#include "cuda/context.h"
+#include "cuda_host/driver.h"
 #include "cuda_host/kernels.h"
 
 namespace {
@@ -139,6 +141,29 @@ KL_KERNEL(checks__async_forgotten, Args, 64) {
   if (threadIdx.x < 16) kl::cuda::copy_async_16(tile + 4 * threadIdx.x, a.x + 4 * threadIdx.x);
 }
 
+// Launches that begin before the one before has ended: x may be read then, y may not.
+KL_KERNEL_AHEAD(checks__ahead, Args, 64, 1) {
+  KL_SHARED(float, tile, 64);
+  tile[threadIdx.x] = a.x[threadIdx.x];
+  __syncthreads();
+  const float x = tile[63 - threadIdx.x];
+  kl::cuda::wait_for_launches_before();
+  a.y[threadIdx.x] = a.y[threadIdx.x] + x;
+}
+KL_KERNEL_AHEAD(checks__reads_ahead, Args, 64, 1) {
+  const float y = a.y[threadIdx.x];
+  kl::cuda::wait_for_launches_before();
+  a.y[threadIdx.x] = y + a.x[threadIdx.x];
+}
+KL_KERNEL_AHEAD(checks__writes_ahead, Args, 64, 1) {
+  a.y[threadIdx.x] = 1.0f;
+  kl::cuda::wait_for_launches_before();
+}
+KL_KERNEL_AHEAD(checks__waits_in_part, Args, 64, 1) {
+  if (blockIdx.x == 1) return;
+  kl::cuda::wait_for_launches_before();
+}
+
 struct Data {
   alignas(16) float x[64] = {}, y[68] = {};
   Data() {
@@ -218,6 +243,66 @@ INSTANTIATE_TEST_SUITE_P(All, CudaChecksCatch,
                                          Bad{"async_forgotten", "never waited for"}, Bad{"no_fence_before", "without a fence before it"},
                                          Bad{"no_fence_behind", "without a fence behind it"}, Bad{"counts_three", "is left at 1"}),
                          [](const auto& each) { return each.param.kernel; });
+
+// On the emulated driver, which knows what kernels write: the launch before has written y.
+TEST(CudaChecks, WhatALaunchTouchesBeforeItWaitsIsSeen) {
+  using namespace kl;
+  struct Case {
+    const char* kernel;
+    const char* finding;  // null: none
+  };
+  const Case cases[] = {{"ahead", nullptr},
+                        {"in_order", nullptr},
+                        {"reads_ahead", "before it has waited"},
+                        {"writes_ahead", "before it has waited"},
+                        {"waits_in_part", "ended without having waited"}};
+  for (const Case& c : cases) {
+    const Result<std::shared_ptr<cuda::Context>> opened = cuda::Context::open(cuda_host::driver(), 0);
+    ASSERT_TRUE(opened.ok());
+    cuda::Context& context = **opened;
+    const cuda::Context::Use use(context);
+    const cuda::Driver& driver = context.driver();
+    cuda::DevicePointer x = 0, y = 0;
+    ASSERT_EQ(driver.memory_allocate(&x, 256), 0);
+    ASSERT_EQ(driver.memory_allocate(&y, 256), 0);
+    const Data data;
+    for (const cuda::DevicePointer to : {x, y}) ASSERT_EQ(driver.copy_to_device(to, data.x, 256, context.stream()), 0);
+    cuda::Graph graph = nullptr;
+    ASSERT_EQ(driver.graph_create(&graph, 0), 0);
+    cuda::GraphNode nodes[2] = {};
+    const char* const kernels[2] = {"in_order", c.kernel};
+    cuda::Module module = nullptr;
+    ASSERT_EQ(driver.module_load(&module, "checks"), 0);
+    for (int i = 0; i < 2; ++i) {
+      Args args{reinterpret_cast<const float*>(x), reinterpret_cast<float*>(y)};  // NOLINT(performance-no-int-to-ptr)
+      void* argument = &args;
+      cuda::KernelNodeParams params{};
+      ASSERT_EQ(driver.module_function(&params.function, module, (std::string("kl_checks__") + kernels[i]).c_str()), 0);
+      params.grid_x = 2;
+      params.grid_y = params.grid_z = params.block_y = params.block_z = 1;
+      params.block_x = 64;
+      params.params = &argument;
+      ASSERT_EQ(driver.graph_add_kernel(&nodes[i], graph, nullptr, 0, &params), 0);
+    }
+    const cuda::GraphEdge edge = {cuda::kPortProgrammatic, 0, cuda::kEdgeProgrammatic, {}};
+    ASSERT_EQ(driver.graph_add_dependencies(graph, &nodes[0], &nodes[1], &edge, 1), 0);
+    cuda::GraphExec exec = nullptr;
+    ASSERT_EQ(driver.graph_instantiate(&exec, graph, 0), 0);
+    ASSERT_EQ(driver.graph_launch(exec, context.stream()), 0);
+    EXPECT_EQ(context.finish().ok(), c.finding == nullptr) << c.kernel;
+    std::vector<std::string>& findings = cuda_host::machine().findings;
+    EXPECT_EQ(findings.empty(), c.finding == nullptr) << c.kernel;
+    if (c.finding != nullptr && !findings.empty()) {
+      EXPECT_NE(findings[0].find(c.finding), std::string::npos) << findings[0];
+    }
+    findings.clear();
+    (void)driver.graph_exec_destroy(exec);
+    (void)driver.graph_destroy(graph);
+    (void)driver.module_unload(module);
+    (void)driver.memory_free(x);
+    (void)driver.memory_free(y);
+  }
+}
 
 TEST(CudaChecks, AnAccessOutsideAllMemoryEndsTheLaunchAndNothingElse) {
   auto* page = static_cast<float*>(mmap(nullptr, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));

@@ -14,12 +14,14 @@ class CudaDecodeBits : public cuda::OnDevice {
     cuda_host::machine().seed = 5;
     const auto many = run(*device_, built);
     ASSERT_TRUE(many.ok()) << c.text() << many.status().message();
-    built.config.rows = built.config.outputs = 4;
-    for (const uint64_t seed : {6u, 7u}) {
-      cuda_host::machine().seed = seed;
-      const auto few = run(*device_, built);
-      ASSERT_TRUE(few.ok()) << c.text() << few.status().message();
-      EXPECT_EQ(few->values, many->values) << c.text();
+    for (const uint32_t bucket : {2u, 8u}) {  // dp4a, and tensor cores
+      built.config.rows = built.config.outputs = bucket;
+      for (const uint64_t seed : {6u, 7u}) {
+        cuda_host::machine().seed = seed;
+        const auto few = run(*device_, built);
+        ASSERT_TRUE(few.ok()) << c.text() << few.status().message();
+        EXPECT_EQ(few->values, many->values) << c.text() << " in a bucket of " << bucket;
+      }
     }
   }
 };
@@ -32,7 +34,7 @@ TEST_F(CudaDecodeBits, OfQkvInOneLaunchAreThoseOfSeparateLaunches) {
   for (const char* w : weights) {
     const size_t i = turn++;
     expect_equal({.op = "norm_qkv_rope",
-                  .keys = {{"T", "3"},
+                  .keys = {{"T", "2"},
                            {"K", "256"},
                            {"H", "4"},
                            {"G", "2"},
@@ -48,10 +50,41 @@ TEST_F(CudaDecodeBits, OfQkvInOneLaunchAreThoseOfSeparateLaunches) {
   }
 }
 
-// Four rows of 129 tiles are more than lies in shared memory at a time: inputs go in piece by piece, for gate and for up.
+// Two or eight rows of 257 tiles are more than lies in shared memory at a time: inputs go in piece by piece, for gate and for up.
 TEST_F(CudaDecodeBits, OfInputsThatDoNotFitSharedMemoryAreTheSame) {
   for (const char* op : {"linear", "norm_gate_up"})
-    expect_equal({.op = op, .keys = {{"T", "4"}, {"K", "8256"}, {"N", "20"}, {"w", "q4_1"}, {"act", "q8"}}});
+    expect_equal({.op = op, .keys = {{"T", "2"}, {"K", "16448"}, {"N", "20"}, {"w", "q4_1"}, {"act", "q8"}}});
+}
+
+// Products that share a block with others, whose rows are fewer than it multiplies, on a card without tensor cores for bytes: the same. N = 200 are 13 panels, in blocks of
+// two.
+TEST_F(CudaDecodeBits, OfACardWithoutTensorCoresAreTheSame) {
+  std::vector<std::vector<float>> results[2];
+  for (const int major : {7, 9}) {
+    cuda_host::machine().gpus.at(0) = {.major = major, .minor = major == 7 ? 5 : 0};
+    cuda::device_under_test().lose();
+    device_ = cuda::device_under_test().get();
+    ASSERT_NE(device_, nullptr);
+    for (const char* op : {"linear", "norm_gate_up", "linear_norm_add"}) {
+      for (const char* w : {"q4_k", "q6_k", "iq4_nl"}) {
+        Built built = build({.op = op, .keys = {{"T", "7"}, {"K", "512"}, {"N", "200"}, {"w", w}, {"act", "q8"}}});
+        built.config.rows = built.config.outputs = 8;
+        const auto got = run(*device_, built);
+        ASSERT_TRUE(got.ok()) << got.status().message();
+        EXPECT_NE(got->kernel.find(major == 7 ? ".row" : ".eight"), std::string::npos) << got->kernel;
+        results[major == 7 ? 0 : 1].push_back(got->values);
+      }
+    }
+  }
+  EXPECT_EQ(results[0], results[1]);
+  cuda_host::machine().gpus.at(0) = {};
+  cuda::device_under_test().lose();
+}
+
+// The norm of a product in its own launch, by the last block of it, is that of a launch of its own.
+TEST_F(CudaDecodeBits, OfANormedProductAreThoseOfSeparateLaunches) {
+  for (const char* w : {"q4_0", "q6_k", "f16"})
+    expect_equal({.op = "linear_norm_add", .keys = {{"T", "2"}, {"K", "256"}, {"N", "600"}, {"w", w}, {"act", "q8"}}});
 }
 
 }  // namespace

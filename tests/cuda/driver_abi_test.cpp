@@ -19,6 +19,13 @@ static_assert(offsetof(KernelNodeParams, shared_bytes) == offsetof(CUDA_KERNEL_N
 static_assert(offsetof(KernelNodeParams, params) == offsetof(CUDA_KERNEL_NODE_PARAMS, kernelParams));
 static_assert(offsetof(KernelNodeParams, extra) == offsetof(CUDA_KERNEL_NODE_PARAMS, extra));
 static_assert(offsetof(KernelNodeParams, kernel) == offsetof(CUDA_KERNEL_NODE_PARAMS, kern));
+#if CUDA_VERSION >= 12030
+static_assert(sizeof(GraphEdge) == sizeof(CUgraphEdgeData) && offsetof(GraphEdge, type) == offsetof(CUgraphEdgeData, type));
+static_assert(offsetof(GraphEdge, from_port) == offsetof(CUgraphEdgeData, from_port) &&
+              offsetof(GraphEdge, to_port) == offsetof(CUgraphEdgeData, to_port));
+static_assert(int{kEdgeProgrammatic} == CU_GRAPH_DEPENDENCY_TYPE_PROGRAMMATIC &&
+              int{kPortProgrammatic} == CU_GRAPH_KERNEL_NODE_PORT_PROGRAMMATIC);
+#endif
 static_assert(int{kCudaOutOfMemory} == CUDA_ERROR_OUT_OF_MEMORY && int{kCudaNoDevice} == CUDA_ERROR_NO_DEVICE &&
               int{kCudaNotFound} == CUDA_ERROR_NOT_FOUND);
 static_assert(int{kCudaNotReady} == CUDA_ERROR_NOT_READY && int{kCudaIllegalAddress} == CUDA_ERROR_ILLEGAL_ADDRESS);

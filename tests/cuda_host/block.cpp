@@ -13,6 +13,7 @@
 namespace kl::cuda_host {
 
 Index thread_index, block_index, block_size, grid_size;
+Access (*on_access)(void* address) = nullptr;
 
 namespace {
 
@@ -33,6 +34,7 @@ struct Thread {
   bool done = true, started = false;
   bool fenced = false;          // since its last barrier
   bool counted = false;         // an atomicInc with no fence behind it yet
+  bool waited = false;          // for the launches before
   const char* waits = nullptr;  // what for; null: it runs
   Site site;
   std::vector<AsyncCopy> open;                    // not committed
@@ -78,6 +80,8 @@ struct Block {
   const void* args = nullptr;
   std::vector<std::string> findings;
   std::vector<Counter> counters;  // of the launch
+  bool ahead = false;             // the launch may have begun before the one before it ended ...
+  bool only_ahead = false;        // ... and that one has not ended yet
   bool broken = false;            // the block cannot go on
   bool running = false;
   std::vector<std::byte> dynamic;
@@ -146,6 +150,7 @@ void fiber_main() {
     t.open.clear();
     t.committed.clear();
     check_fences(b, t);
+    if (b.ahead && !t.waited) found(b, "ended without having waited for the launch before: " + thread_name(b, b.current));
     t.done = true;
     --b.alive;
     t.fiber.leave();
@@ -160,9 +165,12 @@ void on_fault(int signal_number, siginfo_t* info, void*) {
     raise(signal_number);
     return;
   }
+  const Access access = on_access == nullptr ? Access::illegal : on_access(info->si_addr);
+  if (access == Access::allowed) return;
   char text[64];
   (void)std::snprintf(text, sizeof text, "%s %p", kIllegalAddress, info->si_addr);
-  found(b, std::string(text) + " touched by " + thread_name(b, b.current));
+  found(b, (access == Access::illegal ? std::string(text) : "what launches write is") + " touched by " + thread_name(b, b.current) +
+               (access == Access::illegal ? "" : " before it has waited for the launch before"));
   b.broken = true;
   current(b).started = false;
   for (;;) current(b).fiber.leave();
@@ -205,7 +213,7 @@ void run_block(Block& b) {
     if (!thread.started) thread.fiber.reset(fiber_main);
     thread.started = true;
     thread.done = false;
-    thread.fenced = thread.counted = false;
+    thread.fenced = thread.counted = thread.waited = false;
     thread.waits = nullptr;
     thread.index = {t % block_size.x, t / block_size.x % block_size.y, t / (block_size.x * block_size.y)};
     b.ready.push_back(static_cast<uint16_t>(t));
@@ -220,7 +228,7 @@ void run_block(Block& b) {
     current(b).fiber.resume();
   }
   b.running = false;
-  if (!b.broken && b.alive > 0) {
+  if (!b.broken && b.alive > 0 && !b.only_ahead) {
     std::string what = "threads wait for others that do not come:";
     uint32_t named = 0, waiting = 0;
     for (uint32_t t = 0; t < b.count; ++t) {
@@ -232,7 +240,7 @@ void run_block(Block& b) {
                  " have ended");
     b.broken = true;
   }
-  if (!b.broken) return;
+  if (!b.broken && !b.only_ahead) return;
   for (uint32_t t = 0; t < b.count; ++t) {  // what they were in the middle of is forgotten
     Thread& thread = *b.threads[t];
     if (!thread.done) thread.started = false;
@@ -253,19 +261,23 @@ void race(Block& b, const CellRange& range, size_t offset, const char* other_did
 
 }  // namespace
 
-std::vector<std::string> run_launch(const std::string& kernel, void (*body)(const void*), const void* args, const LaunchShape& shape) {
+namespace {
+
+// Empty: the block's threads are there for a launch of this shape.
+std::string prepare(Block& b, const std::string& kernel, void (*body)(const void*), const void* args, const LaunchShape& shape) {
   catch_faults();
-  Block& b = self();
   b.kernel = kernel;
   b.body = body;
   b.args = args;
   b.findings.clear();
   b.counters.clear();
   b.broken = false;
+  b.ahead = shape.ahead;
+  b.only_ahead = false;
   b.count = shape.block.x * shape.block.y * shape.block.z;
   b.random = shape.seed * 0x9e3779b97f4a7c15u + 0x1234567;
   if (b.random == 0) b.random = 1;
-  if (b.count == 0 || b.count > kMaxThreads) return {"a block of " + std::to_string(b.count) + " threads [" + kernel + "]"};
+  if (b.count == 0 || b.count > kMaxThreads) return "a block of " + std::to_string(b.count) + " threads [" + kernel + "]";
   b.warp_count = (b.count + kWarp - 1) / kWarp;
   while (b.threads.size() < b.count) b.threads.push_back(std::make_unique<Thread>());
   b.dynamic_bytes = shape.shared_bytes;
@@ -273,6 +285,20 @@ std::vector<std::string> run_launch(const std::string& kernel, void (*body)(cons
   if (b.dynamic_cells.size() < shape.shared_bytes) b.dynamic_cells.resize(shape.shared_bytes);
   block_size = shape.block;
   grid_size = shape.grid;
+  return {};
+}
+
+void run_block_number(Block& b, uint64_t number) {
+  block_index = {static_cast<unsigned>(number % grid_size.x), static_cast<unsigned>(number / grid_size.x % grid_size.y),
+                 static_cast<unsigned>(number / (uint64_t{grid_size.x} * grid_size.y))};
+  run_block(b);
+}
+
+}  // namespace
+
+std::vector<std::string> run_launch(const std::string& kernel, void (*body)(const void*), const void* args, const LaunchShape& shape) {
+  Block& b = self();
+  if (std::string wrong = prepare(b, kernel, body, args, shape); !wrong.empty()) return {wrong};
   // Blocks in an order of their own: a step through all of them that has no common factor with their number.
   const uint64_t blocks = uint64_t{shape.grid.x} * shape.grid.y * shape.grid.z;
   uint64_t at = blocks == 0 ? 0 : next_random(b.random) % blocks, step = blocks == 0 ? 1 : next_random(b.random) % blocks | 1;
@@ -282,9 +308,7 @@ std::vector<std::string> run_launch(const std::string& kernel, void (*body)(cons
   };
   while (common(blocks, step) > 1) step += 2;
   for (uint64_t done = 0; done < blocks && !b.broken; ++done) {
-    block_index = {static_cast<unsigned>(at % shape.grid.x), static_cast<unsigned>(at / shape.grid.x % shape.grid.y),
-                   static_cast<unsigned>(at / (uint64_t{shape.grid.x} * shape.grid.y))};
-    run_block(b);
+    run_block_number(b, at);
     at = (at + step) % blocks;
   }
   for (size_t i = 0; i < b.counters.size() && !b.broken; ++i) {
@@ -292,6 +316,23 @@ std::vector<std::string> run_launch(const std::string& kernel, void (*body)(cons
     if (*c.at != 0) found(b, "a counter of " + place(c.site) + " is left at " + std::to_string(*c.at));
   }
   return b.findings;
+}
+
+std::vector<std::string> run_ahead(const std::string& kernel, void (*body)(const void*), const void* args, const LaunchShape& shape) {
+  Block& b = self();
+  if (std::string wrong = prepare(b, kernel, body, args, shape); !wrong.empty()) return {wrong};
+  b.only_ahead = true;
+  const uint64_t blocks = uint64_t{shape.grid.x} * shape.grid.y * shape.grid.z;
+  run_block_number(b, next_random(b.random) % blocks);
+  if (!b.broken) run_block_number(b, blocks - 1);  // the one most likely to have nothing to do
+  b.only_ahead = false;
+  return b.findings;
+}
+
+void wait_for_launches_before(const Site& site) {
+  Block& b = self();
+  current(b).waited = true;
+  if (b.only_ahead) wait_for(b, "the launch before", site);  // the block is forgotten while it waits
 }
 
 void report(const std::string& what, const Site& site) {

@@ -22,7 +22,8 @@ extern Index thread_index, block_index, block_size, grid_size;
 struct LaunchShape {
   Index grid{1, 1, 1}, block{1, 1, 1};
   uint32_t shared_bytes = 0;
-  uint64_t seed = 0;  // of the order in which threads and blocks run
+  uint64_t seed = 0;   // of the order in which threads and blocks run
+  bool ahead = false;  // it may begin before the launch before it has ended: every thread waits for that one before it ends
 };
 
 // Runs a kernel body for every block of a launch. Returns what the checks found, empty for a launch in order: each line names kernel, block, thread. A block
@@ -30,6 +31,16 @@ struct LaunchShape {
 std::vector<std::string> run_launch(const std::string& kernel, void (*body)(const void* args), const void* args, const LaunchShape& shape);
 // A launch found an access outside all memory (the message of findings it then returns begins so).
 inline constexpr const char* kIllegalAddress = "illegal address";
+
+// ---- launches that begin ahead ----
+
+// Runs some blocks of a launch as far as they come without waiting for the launch before, and forgets them. Returns findings as run_launch does.
+std::vector<std::string> run_ahead(const std::string& kernel, void (*body)(const void* args), const void* args, const LaunchShape& shape);
+void wait_for_launches_before(const Site& site);
+
+// What an access that faults is: `allowed` now, of no memory, or of what only those may touch who have waited. The driver's.
+enum class Access : uint8_t { allowed, illegal, too_early };
+extern Access (*on_access)(void* address);
 
 // ---- barriers ----
 

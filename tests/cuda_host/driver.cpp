@@ -41,6 +41,7 @@ struct CUgraphNode_st {
   CUfunc_st* function = nullptr;
   std::vector<std::byte> args;
   std::vector<size_t> after;
+  bool ahead = false;  // behind a programmatic edge
 };
 struct CUgraph_st {
   std::vector<std::unique_ptr<CUgraphNode_st>> nodes;
@@ -65,7 +66,10 @@ struct Allocation {
   std::byte *map = nullptr, *begin = nullptr;
   size_t map_bytes = 0, bytes = 0;
   bool is_host = false;
+  bool written = false;    // by a kernel, at some time
+  bool read_only = false;  // as pages: the first write of a kernel is noticed
   std::byte* inner_end() const { return map + map_bytes - kPage; }
+  void allow(int protection) { mprotect(map + kPage, map_bytes - 2 * kPage, protection); }
   bool intact() const {
     const auto guard = [](std::byte b) { return b == std::byte{kGuard}; };
     return std::all_of(map + kPage, begin, guard) && std::all_of(begin + bytes, inner_end(), guard);
@@ -148,12 +152,50 @@ bool lies_within(uint64_t address, size_t bytes) {
   return address + bytes <= begin + a.bytes;
 }
 
+// A kernel touched memory that it may not: that is how the first write to an allocation is noticed.
+Access access_of(void* address) {
+  auto* const at = static_cast<std::byte*>(address);
+  for (auto& [begin, a] : world().allocations) {
+    if (at < a.map + kPage || at >= a.inner_end()) continue;
+    if (a.written) return Access::too_early;
+    if (!a.read_only) return Access::illegal;
+    a.read_only = false;
+    a.written = true;
+    a.allow(PROT_READ | PROT_WRITE);
+    return Access::allowed;
+  }
+  return Access::illegal;
+}
+
+// Constants are what no kernel has written so far. A launch that begins ahead reads nothing else before it waits: some of its blocks run so far while all that kernels write is
+// out of reach.
+std::vector<std::string> check_ahead(const CUgraphNode_st& node, const LaunchShape& shape) {
+  ++machine().ahead;
+  for (auto& [begin, a] : world().allocations) {
+    if (a.written) a.allow(PROT_NONE);
+  }
+  std::vector<std::string> found = run_ahead(node.function->entry->name, node.function->entry->body, node.args.data(), shape);
+  for (auto& [begin, a] : world().allocations) {
+    if (a.written) a.allow(PROT_READ | PROT_WRITE);
+  }
+  return found;
+}
+
 int run_kernel(CUctx_st* context, const CUgraphNode_st& node) {
   if (context->error != 0) return context->error;
   ++machine().launches;
   LaunchShape shape = node.shape;
   shape.seed = next_random();
-  std::vector<std::string> found = run_launch(node.function->entry->name, node.function->entry->body, node.args.data(), shape);
+  shape.ahead = node.ahead;
+  on_access = access_of;
+  for (auto& [begin, a] : world().allocations) {
+    if (a.is_host || a.written || a.read_only) continue;
+    a.read_only = true;
+    a.allow(PROT_READ);
+  }
+  std::vector<std::string> found;
+  if (shape.ahead) found = check_ahead(node, shape);
+  if (found.empty()) found = run_launch(node.function->entry->name, node.function->entry->body, node.args.data(), shape);
   for (const auto& [address, a] : world().allocations) {
     if (!a.intact())
       found.push_back("global memory around an allocation of " + std::to_string(a.bytes) + " bytes was written by " +
@@ -211,6 +253,11 @@ std::set<CUstream_st*>& streams() {
 int copy(uint64_t to, uint64_t from, size_t bytes, bool to_device, bool from_device, CUstream_st* stream) {
   if ((to_device && !lies_within(to, bytes)) || (from_device && !lies_within(from, bytes))) return kCudaInvalidValue;
   return enqueue(stream, [=] {
+    for (auto& [begin, a] : world().allocations) {
+      if (!a.read_only || to < begin || to >= begin + a.bytes) continue;
+      a.read_only = false;
+      a.allow(PROT_READ | PROT_WRITE);
+    }
     std::memmove(reinterpret_cast<void*>(to), reinterpret_cast<const void*>(from), bytes);  // NOLINT(performance-no-int-to-ptr)
     return 0;
   });
@@ -432,6 +479,19 @@ Driver make_driver() {
     }
     *node = n.get();
     graph->nodes.push_back(std::move(n));
+    return 0;
+  };
+  d.graph_add_dependencies = [](Graph graph, const GraphNode* from, const GraphNode* to, const GraphEdge* edges, size_t count) {
+    KL_ENTER("cuGraphAddDependencies_v2");
+    if (!machine().programmatic) return int{kCudaInvalidValue};
+    for (size_t i = 0; i < count; ++i) {
+      const auto at = std::find_if(graph->nodes.begin(), graph->nodes.end(), [&](const auto& each) { return each.get() == from[i]; });
+      if (at == graph->nodes.end() || edges[i].type != kEdgeProgrammatic || edges[i].from_port != kPortProgrammatic ||
+          edges[i].to_port != 0)
+        return int{kCudaInvalidValue};
+      to[i]->after.push_back(static_cast<size_t>(at - graph->nodes.begin()));
+      to[i]->ahead = true;
+    }
     return 0;
   };
   d.graph_instantiate = [](GraphExec* exec, Graph graph, unsigned long long) {

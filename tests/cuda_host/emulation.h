@@ -277,13 +277,21 @@ SharedPtr<T> dynamic_pointer() {
 
 #define KL_DEVICE inline
 #define KL_UNROLL
+#define KL_LOOP
 #define KL_SHARED(TYPE, NAME, COUNT) static ::kl::cuda_host::SharedArray<TYPE, (COUNT)> NAME(#NAME)
 #define KL_DYNAMIC_SHARED(TYPE, NAME) const ::kl::cuda_host::SharedPtr<TYPE> NAME = ::kl::cuda_host::dynamic_pointer<TYPE>()
-#define KL_KERNEL(NAME, ARGS, THREADS)                                                                \
+#define KL_KERNEL_AHEAD(NAME, ARGS, THREADS, BLOCKS)                                                  \
   static void NAME(const ARGS& a);                                                                    \
   static const ::kl::cuda_host::KernelEntry kl_entry_##NAME(                                          \
       #NAME, [](const void* args) { NAME(*static_cast<const ARGS*>(args)); }, sizeof(ARGS), THREADS); \
   static void NAME([[maybe_unused]] const ARGS& a)
+#define KL_KERNEL(NAME, ARGS, THREADS)      \
+  static void waited_##NAME(const ARGS& a); \
+  KL_KERNEL_AHEAD(NAME, ARGS, THREADS, 1) { \
+    ::kl::cuda::wait_for_launches_before(); \
+    waited_##NAME(a);                       \
+  }                                         \
+  static void waited_##NAME([[maybe_unused]] const ARGS& a)
 #define KL_KERNEL_BLOCKS(NAME, ARGS, THREADS, BLOCKS) KL_KERNEL(NAME, ARGS, THREADS)
 
 namespace kl::cuda {
@@ -294,6 +302,8 @@ template <class U, class T>
 inline SharedPointer<U> shared_as(const SharedPointer<T>& p) {
   return p.template as<U>();
 }
+
+inline void wait_for_launches_before(cuda_host::Site site = cuda_host::Site::current()) { cuda_host::wait_for_launches_before(site); }
 
 inline void named_barrier(uint32_t id, uint32_t threads, cuda_host::Site site = cuda_host::Site::current()) {
   if (id == 0 || id > 15 || threads % 32 != 0) cuda_host::report("a named barrier of number " + std::to_string(id), site);

@@ -40,6 +40,7 @@ inline Bound bound_of(const OpCase& c) {
     const bool half_normed = half && c.op != "linear" && c.op != "linear_residual";
     return {(c.number("K", 64) + 8) * eps + (normed ? 2.0 / 127 : half_normed ? 0x1p-10 : 0), normed || half_normed ? 1e-6 : 1e-11};
   }
+  if (c.op == "linear_norm_add") return {2e-5, 1e-10};
   if (c.op == "norm_gate_up") return {q8 ? 2e-2 : half ? 1e-3 : 1e-5, q8 ? 1e-5 : half ? 1e-7 : 1e-10};
   if (c.op == "norm_qkv_rope") return {q8 ? 3e-2 : half ? 2e-3 : c.word("kv", "f16") == "f32" ? 2e-5 : 2e-3, q8 ? 1e-4 : 1e-6};
   if (c.op == "dense_attention") return {1e-5, 1e-10};

@@ -96,6 +96,9 @@ class Maker {
     } else if (op == "linear_residual") {
       const Value residual = input(n);
       b_.result = p_.linear_residual(input(k), matrix(n, k), residual, vector(n, bias));
+    } else if (op == "linear_norm_add") {
+      const Value residual = input(n);
+      b_.result = p_.linear_norm_add(input(k), matrix(n, k), vector(n), 1e-5f, residual);
     } else if (op == "norm_gate_up") {
       b_.result = p_.norm_gate_up(input(k), vector(k), 1e-5f, matrix(n, k), matrix(n, k), activation());
     } else if (op == "select_norm_head") {

@@ -9,7 +9,8 @@ namespace kl::cuda {
 inline constexpr uint32_t kLinearChains = 8;   // partial sums of a row (common/linear.cuh): the warps of a decode block
 inline constexpr uint32_t kLinearRowRows = 8;  // linear_row: rows a block computes
 inline constexpr uint32_t kLinearRowThreads = 256;
-inline constexpr uint32_t kLinearFewRows = 64, kLinearFewThreads = 256;  // linear_few
+inline constexpr uint32_t kLinearEightPanels = 2, kLinearEightThreads = kLinearEightPanels * kLinearRowThreads;  // linear_eight, at most
+inline constexpr uint32_t kLinearFewRows = 64, kLinearFewThreads = 256;                                          // linear_few
 inline constexpr uint32_t kLinearManyRows = 128, kLinearManyOutputs = 128,
                           kLinearManyThreads = 256;  // linear_many: a block's; with a second matrix half the outputs
 

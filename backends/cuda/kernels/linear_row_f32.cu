@@ -4,7 +4,7 @@
 namespace kl::cuda {
 
 #define KL_FORMAT(F) \
-  KL_KERNEL(linear_row_f32__##F, LinearRowArgs, kLinearRowThreads) { linear_row<Format::F, false>(a); }
+  KL_KERNEL_AHEAD(linear_row_f32__##F, LinearRowArgs, kLinearRowThreads, 1) { linear_row<Format::F, RowMath::floats>(a); }
 KL_WEIGHT_FORMATS(KL_FORMAT)
 #undef KL_FORMAT
 

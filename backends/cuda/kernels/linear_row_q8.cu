@@ -3,8 +3,10 @@
 
 namespace kl::cuda {
 
-#define KL_FORMAT(F) \
-  KL_KERNEL(linear_row_q8__##F, LinearRowArgs, kLinearRowThreads) { linear_row<Format::F, true>(a); }
+#define KL_FORMAT(F)                                                                                \
+  KL_KERNEL_AHEAD(linear_row_q8__##F, LinearRowArgs, kLinearRowThreads, 1024 / kLinearRowThreads) { \
+    linear_row<Format::F, RowMath::dots>(a);                                                        \
+  }
 KL_QUANTIZED_FORMATS(KL_FORMAT)
 #undef KL_FORMAT
 

@@ -1,10 +1,10 @@
 // q, k and v for few rows, down to the cache, in one launch: norm and rounding of the inputs, the three products, head norms, rope, k and v into their pages.
 //                                                                       x [T M]  Wq [H*D M]  Wk, Wv [G*D M] -> q [T H*D], pages          T <= 8
-// Products as in linear_row.cuh, panels of q, then of k, then of v. A head spans the panels that hold its D outputs: the last of these blocks to be done with them
+// Products as in linear_row.cuh, panels of q, then of k, then of v. A head spans the blocks that hold its D outputs: the last of these blocks to be done with them
 // (common/arrive.cuh) takes the head on, a warp a row, as kv_write.cu does (common/kv_write.cuh). Products go there through memory, by L2.
 // The three may be of different formats (files mix them within a layer), so the format is looked at in the block: one kernel for all of them has the registers of the
 // one that takes most.
-// Grid      the panels of 16 outputs of q, k and v; blocks leave at once where there are no live rows.
+// Grid      the panels of 16 outputs of q, k and v, one or two a block; blocks leave at once where there are no live rows.
 // Bytes     as linear_row.cuh, and the products 12 bytes an output and row more. Bound: memory bandwidth. Not measured: there was no card.
 #include "cuda/common/arrive.cuh"
 #include "cuda/common/kv_write.cuh"
@@ -14,11 +14,11 @@ namespace kl::cuda {
 
 namespace {
 
-template <bool kQuantized>
-KL_DEVICE float panel_sum_of(const RowInputs& in, const QkvPart& p, uint32_t panel, uint32_t rows, const RowShared& s) {
+template <RowMath M>
+KL_DEVICE float panel_sum_of(const RowInputs& in, const QkvPart& p, uint32_t panel, const RowCount& rows, const RowShared& s) {
 #define KL_FORMAT(F) \
   case Format::F:    \
-    return panel_sum<Format::F, kQuantized>(in, p.w, panel, 0, rows, false, s);
+    return panel_sum<Format::F, M>(in, p.w, panel, rows, 0, false, s);
   switch (p.format) {
     KL_FORMAT(q8_0)
     KL_FORMAT(q4_0)
@@ -33,7 +33,7 @@ KL_DEVICE float panel_sum_of(const RowInputs& in, const QkvPart& p, uint32_t pan
     default:
       break;
   }
-  if constexpr (!kQuantized) {
+  if constexpr (M == RowMath::floats) {
     switch (p.format) {
       KL_FORMAT(f32)
       KL_FORMAT(f16)
@@ -43,6 +43,7 @@ KL_DEVICE float panel_sum_of(const RowInputs& in, const QkvPart& p, uint32_t pan
     }
   }
 #undef KL_FORMAT
+  wait_for_launches_before();
   return 0.0f;
 }
 
@@ -54,36 +55,39 @@ KL_DEVICE void finish_head(const QkvRowArgs& a, uint32_t t, uint32_t item, Share
   if (a.kv == KvFormat::q4) store_head<KvFormat::q4>(a.heads, t, item, x, lane);
 }
 
-template <bool kQuantized>
+template <RowMath M>
 KL_DEVICE void qkv_row(const QkvRowArgs& a) {
-  const uint32_t live = live_rows(a.heads.rows), rows = live < kLinearRowRows ? live : kLinearRowRows;
-  if (rows == 0) return;
-  KL_ROW_SHARED(s, rows, a.in.chunk);
+  KL_ROW_SHARED(s, a.in);
   KL_SHARED(uint32_t, last, 1);
-  const uint32_t thread = threadIdx.x, warp = thread / 32,
-                 which = blockIdx.x >= a.parts[2].first_panel   ? 2
-                         : blockIdx.x >= a.parts[1].first_panel ? 1
+  const uint32_t panels = blockDim.x / kLinearRowThreads, thread = threadIdx.x % kLinearRowThreads,
+                 which = blockIdx.x >= a.parts[2].first_block   ? 2
+                         : blockIdx.x >= a.parts[1].first_block ? 1
                                                                 : 0;
   const QkvPart& p = a.parts[which];
-  const uint32_t panel = blockIdx.x - p.first_panel, n = panel * 16 + thread % 16;
-  float sum = panel_sum_of<kQuantized>(a.in, p, panel, rows, s);
+  const uint32_t first_panel = (blockIdx.x - p.first_block) * panels, panel = first_panel + threadIdx.x / kLinearRowThreads,
+                 n = panel * 16 + thread % 16;
+  float sum = panel_sum_of<M>(a.in, p, panel, a.heads.rows, s);
+  const uint32_t rows = rows_of_block(a.heads.rows, 0);
+  if (rows == 0) return;
   if (thread < rows * 16 && n < p.w.n) {
     if (p.bias != nullptr) sum += p.bias[n];
     p.y[static_cast<uint64_t>(thread / 16) * p.w.n + n] = sum;
   }
-  // The heads that this panel has outputs of. Nothing reads the inputs in shared memory any more: a warp has a head there.
-  const uint32_t size = a.heads.head_size, end = panel * 16 + 16 < p.w.n ? panel * 16 + 16 : p.w.n;
+  // The heads that this block has outputs of. Nothing reads the inputs in shared memory any more: a warp has a head there.
+  const uint32_t size = a.heads.head_size, outputs = 16 * panels, begin = first_panel * 16,
+                 end = begin + outputs < p.w.n ? begin + outputs : p.w.n, warp = threadIdx.x / 32;
   const uint32_t first = which == 0 ? 0 : which == 1 ? a.heads.heads : a.heads.heads + a.heads.kv_heads;
-  for (uint32_t head = panel * 16 / size; head * size < end; ++head) {
-    const uint32_t panels = (head * size + size - 1) / 16 - head * size / 16 + 1;
-    if (!last_to_arrive(a.counters + first + head, panels, last)) continue;
-    if (warp < rows) finish_head(a, warp, first + head, shared_as<float>(s.codes) + warp * size, thread % 32);
+  for (uint32_t head = begin / size; head * size < end; ++head) {
+    const uint32_t blocks = (head * size + size - 1) / outputs - head * size / outputs + 1;
+    if (!last_to_arrive(a.counters + first + head, blocks, last)) continue;
+    if (warp < rows) finish_head(a, warp, first + head, shared_as<float>(s.codes) + warp * size, threadIdx.x % 32);
   }
 }
 
 }  // namespace
 
-KL_KERNEL(qkv_row__q8, QkvRowArgs, kLinearRowThreads) { qkv_row<true>(a); }
-KL_KERNEL(qkv_row__f32, QkvRowArgs, kLinearRowThreads) { qkv_row<false>(a); }
+KL_KERNEL_AHEAD(qkv_row__q8, QkvRowArgs, kLinearRowThreads, 1) { qkv_row<RowMath::dots>(a); }
+KL_KERNEL_AHEAD(qkv_row__eight, QkvRowArgs, kLinearEightThreads, 1) { qkv_row<RowMath::tensor>(a); }
+KL_KERNEL_AHEAD(qkv_row__f32, QkvRowArgs, kLinearRowThreads, 1) { qkv_row<RowMath::floats>(a); }
 
 }  // namespace kl::cuda

@@ -1,5 +1,5 @@
-// linear and the fused ops around one: y = (residual +) norm?(x) w' (+ bias), act(norm(x) gate') * (norm(x) up'), norm(select(x)) head'.
-// Three rows of the table each: many rows, few rows, and a row kernel (LinearPath). Stages: for few rows one (prepares_inputs()). Else norm into scratch, where there is
+// linear and the fused ops around one: y = (residual +) norm?(x) w' (+ bias), residual + norm(x w'), act(norm(x) gate') * (norm(x) up'), norm(select(x)) head'.
+// Four rows of the table each, a LinearPath each. Stages: for up to 8 rows one (prepares_inputs()). Else norm into scratch, where there is
 // one; rounding to the plan's activation format, where it is not f32 (8 bits: with the norm); the product.
 #include "cuda/ops/ops.h"
 #include "cuda/ops/stages.h"
@@ -16,7 +16,7 @@ bool together(const LinearOperands& o, const Gpu& gpu, ActivationFormat activati
 
 std::string product_stage(const LinearOperands& o, ActivationFormat activations) {
   return std::string(o.gain.valid() ? "norm+" : "") + (activations == ActivationFormat::q8 ? "round+" : "") +
-         (o.up.valid() ? "gate_up" : "linear");
+         (o.up.valid() ? "gate_up" : "linear") + (o.out_gain.valid() ? "+norm+add" : "");
 }
 
 // The path's support: a row of the kernel table each, so that a plan's report says why a better one was not taken. bind() takes the one best_path names, which
@@ -29,6 +29,10 @@ Answer support(const Op& op, const SupportContext& c) {
     return refuse("gate is %s and up is %s", name(c.info(o.w).format), name(c.info(o.up).format));
   if (const std::string reason = path_refusal(kPath, c.gpu, activations_for(c, o.w), c.max_rows(o.out)); !reason.empty())
     return Refusal{reason};
+  // One block norms all rows of the step: more of them have a launch of their own, the op's definition.
+  if (o.out_gain.valid() && !together(o, c.gpu, activations_for(c, o.w), c.max_rows(o.out)))
+    return refuse("the norm of a product is a launch's own for more than %u rows and for 16-bit inputs", kLinearRowRows);
+  if (o.out_gain.valid() && c.info(o.w).n % 4 != 0) return refuse("N = %u is not a multiple of 4", c.info(o.w).n);
   Support s;
   s.kernel = name(kPath);
   s.activations = activations_for(c, o.w);
@@ -36,6 +40,7 @@ Answer support(const Op& op, const SupportContext& c) {
   if (o.up.valid()) use_matrix(c, s, o.up);
   use_vector(s, o.gain);
   use_vector(s, o.bias);
+  use_vector(s, o.out_gain);
   const uint64_t rows = c.max_rows(o.out);
   const uint32_t k = c.info(o.w).k;
   if (together(o, c.gpu, s.activations, rows)) {
@@ -72,6 +77,7 @@ Status bind(const Op& op, const BindContext& c, Launches& out) {
   if (together(o, c.gpu, activations, l.most_rows)) {
     l.rounds = activations == ActivationFormat::q8;
     l.gain = o.gain;
+    l.out_gain = o.out_gain;
     l.eps = o.eps;
     return add_linear(c, 0, l, out);
   }
@@ -102,13 +108,15 @@ Status bind(const Op& op, const BindContext& c, Launches& out) {
 
 }  // namespace
 
-#define KL_PATHS(KERNEL, OP)                                                 \
-  const CudaKernel KERNEL##Many = {OP, OP, support<LinearPath::many>, bind}; \
-  const CudaKernel KERNEL##Few = {OP, OP, support<LinearPath::few>, bind};   \
+#define KL_PATHS(KERNEL, OP)                                                   \
+  const CudaKernel KERNEL##Many = {OP, OP, support<LinearPath::many>, bind};   \
+  const CudaKernel KERNEL##Few = {OP, OP, support<LinearPath::few>, bind};     \
+  const CudaKernel KERNEL##Eight = {OP, OP, support<LinearPath::eight>, bind}; \
   const CudaKernel KERNEL = {OP, OP, support<LinearPath::row>, bind};
 KL_PATHS(kLinear, "linear")
 KL_PATHS(kNormLinear, "norm_linear")
 KL_PATHS(kLinearResidual, "linear_residual")
+KL_PATHS(kLinearNormAdd, "linear_norm_add")
 KL_PATHS(kNormGateUp, "norm_gate_up")
 KL_PATHS(kSelectNormHead, "select_norm_head")
 #undef KL_PATHS

@@ -5,9 +5,10 @@
 namespace kl::cuda {
 
 // linear.cpp
-extern const CudaKernel kLinearMany, kNormLinearMany, kLinearResidualMany, kNormGateUpMany, kSelectNormHeadMany;
-extern const CudaKernel kLinearFew, kNormLinearFew, kLinearResidualFew, kNormGateUpFew, kSelectNormHeadFew;
-extern const CudaKernel kLinear, kNormLinear, kLinearResidual, kNormGateUp, kSelectNormHead;
+extern const CudaKernel kLinearMany, kNormLinearMany, kLinearResidualMany, kLinearNormAddMany, kNormGateUpMany, kSelectNormHeadMany;
+extern const CudaKernel kLinearFew, kNormLinearFew, kLinearResidualFew, kLinearNormAddFew, kNormGateUpFew, kSelectNormHeadFew;
+extern const CudaKernel kLinearEight, kNormLinearEight, kLinearResidualEight, kLinearNormAddEight, kNormGateUpEight, kSelectNormHeadEight;
+extern const CudaKernel kLinear, kNormLinear, kLinearResidual, kLinearNormAdd, kNormGateUp, kSelectNormHead;
 // rows.cpp
 extern const CudaKernel kNorm, kNormAdd, kGatherRows, kActivate, kAdd, kSelectRows;
 // rope.cpp

@@ -1,6 +1,7 @@
 #include "cuda/ops/stages.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/checked.h"
 #include "cuda/kernels/norm.h"
@@ -36,8 +37,8 @@ HalvesPlaces halves_places(uint64_t rows, uint64_t width) {
 
 // From here on cards have mma.sync m16n8k32 over bytes and m16n8k16 over halves.
 constexpr int kTensorArchitecture = 80;
-// Rows from which a kernel is taken. Guesses: there was no card to measure on. The bits do not depend on them.
-constexpr uint64_t kFewFrom = 5, kManyFrom = kLinearFewRows + 1, kTileFrom = 33;
+// Rows from which a kernel is taken. Not measured: there was no card. The bits do not depend on them. eight: by counting instructions (docs/design/0005-cuda.md).
+constexpr uint64_t kEightFrom = 3, kFewFrom = kLinearRowRows + 1, kManyFrom = kLinearFewRows + 1, kTileFrom = 33;
 
 }  // namespace
 
@@ -61,28 +62,29 @@ std::string path_refusal(LinearPath path, const Gpu& gpu, ActivationFormat input
   const bool tensor = gpu.architecture >= kTensorArchitecture;
   if (path == LinearPath::row)
     return inputs == ActivationFormat::f16 && tensor ? "16-bit inputs are the tensor cores' on this card, for any number of rows" : "";
-  const bool many = path == LinearPath::many;
-  if (inputs == ActivationFormat::f32) {
-    if (!many) return "inputs are f32";
-    return rows < kTileFrom
-               ? format("%llu rows, fewer than %llu", static_cast<unsigned long long>(rows), static_cast<unsigned long long>(kTileFrom))
-               : "";
-  }
+  const auto fewer = [&](uint64_t from) {
+    return rows < from ? format("%llu rows, fewer than %llu", static_cast<unsigned long long>(rows), static_cast<unsigned long long>(from))
+                       : "";
+  };
+  if (inputs == ActivationFormat::f32) return path == LinearPath::many ? fewer(kTileFrom) : "inputs are f32";
   if (!tensor) return format("sm_%d: mma.sync m16n8k32 needs sm_%d", gpu.architecture, kTensorArchitecture);
-  const uint64_t from = many ? kManyFrom : inputs == ActivationFormat::f16 ? 1 : kFewFrom;
-  return rows < from ? format("%llu rows, fewer than %llu", static_cast<unsigned long long>(rows), static_cast<unsigned long long>(from))
-                     : "";
+  if (path == LinearPath::many) return fewer(kManyFrom);
+  if (path == LinearPath::few) return fewer(inputs == ActivationFormat::f16 ? 1 : kFewFrom);
+  if (inputs == ActivationFormat::f16) return "inputs are f16";
+  return rows > kLinearRowRows ? format("%llu rows, more than %u", static_cast<unsigned long long>(rows), kLinearRowRows)
+                               : fewer(kEightFrom);
 }
 
 LinearPath best_path(const Gpu& gpu, ActivationFormat inputs, uint64_t rows) {
-  for (const LinearPath path : {LinearPath::many, LinearPath::few}) {
+  for (const LinearPath path : {LinearPath::many, LinearPath::few, LinearPath::eight}) {
     if (path_refusal(path, gpu, inputs, rows).empty()) return path;
   }
   return LinearPath::row;
 }
 
 bool prepares_inputs(const Gpu& gpu, ActivationFormat inputs, uint64_t rows) {
-  return inputs != ActivationFormat::f16 && rows <= kLinearRowRows && best_path(gpu, inputs, rows) == LinearPath::row;
+  const LinearPath path = best_path(gpu, inputs, rows);
+  return inputs != ActivationFormat::f16 && rows <= kLinearRowRows && (path == LinearPath::row || path == LinearPath::eight);
 }
 
 std::string kv_refusal(const SupportContext& c, uint32_t kv_heads, uint32_t head_size) {
@@ -181,8 +183,8 @@ LinearInput add_round(const BindContext& c, uint32_t stage, const float* x, uint
   return in;
 }
 
-Result<RowInputs> row_inputs(const BindContext& c, const LinearInput& in, ActivationFormat inputs, WeightId gain, float eps,
-                             const Matrix& w, uint32_t most_rows) {
+Result<RowInputs> row_inputs(const BindContext& c, LinearPath path, const LinearInput& in, ActivationFormat inputs, WeightId gain,
+                             float eps, const Matrix& w, uint32_t most_rows) {
   RowInputs r{};
   r.q = in.q;
   r.x = in.x;
@@ -190,8 +192,17 @@ Result<RowInputs> row_inputs(const BindContext& c, const LinearInput& in, Activa
   r.eps = eps;
   r.k = w.k;
   r.tiles = w.tiles;
-  r.chunk = inputs == ActivationFormat::q8 ? row_chunk(w.tiles, std::min(most_rows, kLinearRowRows)) : 0;
+  const bool eight = path == LinearPath::eight;
+  r.rows = eight ? kLinearRowRows : std::min(most_rows, kLinearRowRows);  // tensor cores multiply 8, there or not
+  r.chunk = inputs == ActivationFormat::q8 ? row_chunk(w.tiles, r.rows, eight ? kEightInputTiles : kRowInputTiles) : 0;
   return r;
+}
+
+// Two panels side by side share their inputs, so that these are prepared half as often; one where more than a quarter of the multiprocessors would else have no block. A guess:
+// there was no card.
+uint32_t row_threads(const Gpu& gpu, LinearPath path, uint32_t panels) {
+  const bool two = path == LinearPath::eight && 2 * panels >= 3 * static_cast<uint32_t>(gpu.multiprocessors);
+  return kLinearRowThreads * (two ? kLinearEightPanels : 1);
 }
 
 Status add_linear(const BindContext& c, uint32_t stage, const LinearStage& l, Launches& out) {
@@ -212,11 +223,19 @@ Status add_linear(const BindContext& c, uint32_t stage, const LinearStage& l, La
   const LinearPath path = best_path(c.gpu, inputs, l.most_rows);
   const std::string kernel = std::string("linear_") + name(path) + "_" + name(inputs) + "__" + name(c.info(l.w).format);
   Launch launch;
-  if (path == LinearPath::row) {
-    KL_ASSIGN(const RowInputs in, row_inputs(c, l.in, inputs, l.gain, l.eps, a.w, l.most_rows));
-    launch = make_launch(kernel, LinearRowArgs{a, in}, kLinearRowThreads);
-    launch.shared_bytes = row_chunk_bytes(in.chunk, std::min(l.most_rows, kLinearRowRows));
-    launch.grid[0] = groups_of(a.w.n, kPanelRows);
+  if (path == LinearPath::row || path == LinearPath::eight) {
+    KL_ASSIGN(const RowInputs in, row_inputs(c, path, l.in, inputs, l.gain, l.eps, a.w, l.most_rows));
+    const uint32_t panels = groups_of(a.w.n, kPanelRows), threads = row_threads(c.gpu, path, panels);
+    RowNorm after{};
+    if (l.out_gain.valid()) {
+      KL_ASSIGN(after.gain, c.vector(l.out_gain));
+      KL_ASSIGN(after.counter, c.counters(1));
+      std::swap(after.residual, a.residual);  // added behind the norm
+      after.eps = l.eps;
+    }
+    launch = make_launch(kernel, LinearRowArgs{a, in, after}, threads);
+    launch.shared_bytes = row_chains_bytes(threads) + row_chunk_bytes(in);
+    launch.grid[0] = groups_of(panels, threads / kLinearRowThreads);
     launch.grid[1] = groups_of(l.most_rows, kLinearRowRows);
   } else if (path == LinearPath::few) {
     launch = make_launch(kernel, a, kLinearFewThreads);

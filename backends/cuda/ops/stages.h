@@ -18,14 +18,17 @@ std::string matrix_refusal(const SupportContext& c, WeightId w);
 ActivationFormat activations_for(const SupportContext& c, WeightId w);
 // The kernels of a linear, the one for the most rows first. Those with 8-bit and with float32 inputs have the same bits for a row; 16-bit inputs go to few and
 // many alone where the card has them, and to row alone where it does not, so that there too a row's bits do not depend on how many rows a step has.
-enum class LinearPath : uint8_t { many, few, row };
-constexpr const char* name(LinearPath p) { return p == LinearPath::many ? "many" : p == LinearPath::few ? "few" : "row"; }
+enum class LinearPath : uint8_t { many, few, eight, row };
+constexpr const char* name(LinearPath p) {
+  constexpr const char* kNames[] = {"many", "few", "eight", "row"};
+  return kNames[static_cast<size_t>(p)];
+}
 // Empty: it takes steps of up to `rows` rows; else why not.
 std::string path_refusal(LinearPath path, const Gpu& gpu, ActivationFormat inputs, uint64_t rows);
 // The first that takes them.
 LinearPath best_path(const Gpu& gpu, ActivationFormat inputs, uint64_t rows);
-// The row kernel of a decode step norms (RMS) and rounds its inputs itself, in each of its blocks, so that no launch of its own has to. A step of more rows, which only
-// a card without the other kernels takes by rows, would do that too often; 16-bit inputs have a launch.
+// The kernels of a decode step (row, eight) norm (RMS) and round their inputs themselves, in each of their blocks, so that no launch of its own has to. A step of more
+// rows, which only a card without the other kernels takes by rows, would do that too often; 16-bit inputs have a launch.
 bool prepares_inputs(const Gpu& gpu, ActivationFormat inputs, uint64_t rows);
 // Empty: a cache of such heads runs; else why not.
 std::string kv_refusal(const SupportContext& c, uint32_t kv_heads, uint32_t head_size);
@@ -74,14 +77,17 @@ struct LinearStage {
   RowCount rows{};
   uint32_t most_rows = 0;  // the path follows from it (best_path)
   WeightId w, up, bias;    // up: act(x w') * (x up')
+  WeightId out_gain;       // residual + norm(x w'), with `eps`: where the kernel prepares inputs, which has no norm of its own then
   const float* residual = nullptr;
   Activation activation = Activation::none;
 };
 Status add_linear(const BindContext& c, uint32_t stage, const LinearStage& l, Launches& out);
 
-// The inputs of a row kernel: `in` as it is, or normed (with a gain) and rounded to `inputs` there. w: any matrix of the launch.
-Result<RowInputs> row_inputs(const BindContext& c, const LinearInput& in, ActivationFormat inputs, WeightId gain, float eps,
-                             const Matrix& w, uint32_t most_rows);
+// The inputs of a row or eight kernel: `in` as it is, or normed (with a gain) and rounded to `inputs` there. w: any matrix of the launch.
+Result<RowInputs> row_inputs(const BindContext& c, LinearPath path, const LinearInput& in, ActivationFormat inputs, WeightId gain,
+                             float eps, const Matrix& w, uint32_t most_rows);
+// Threads of such a kernel's block, which is a panel or more.
+uint32_t row_threads(const Gpu& gpu, LinearPath path, uint32_t panels);
 
 // k and v into the cache; before that head norms and rope, where there are any, for q as well.
 struct KvWriteStage {

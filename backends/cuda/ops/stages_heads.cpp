@@ -106,21 +106,27 @@ Status add_qkv(const BindContext& c, uint32_t stage, const QkvStage& q, Launches
     KL_ASSIGN(p.w, c.matrix(q.parts[i].w));
     KL_ASSIGN(p.bias, c.vector(q.parts[i].bias));
     p.y = q.parts[i].out;
-    p.first_panel = panels;
     p.format = c.info(q.parts[i].w).format;
     panels += groups_of(p.w.n, kPanelRows);
   }
   LinearInput in;
   in.x = q.x;
   const ActivationFormat inputs = q.rounds ? ActivationFormat::q8 : ActivationFormat::f32;
-  KL_ASSIGN(a.in, row_inputs(c, in, inputs, q.gain, q.eps, a.parts[0].w, q.most_rows));
+  const LinearPath path = best_path(c.gpu, inputs, q.most_rows);
+  const uint32_t threads = row_threads(c.gpu, path, panels);
+  KL_ASSIGN(a.in, row_inputs(c, path, in, inputs, q.gain, q.eps, a.parts[0].w, q.most_rows));
   KL_ASSIGN(a.heads, kv_write_args(c, q.heads));
   KL_ASSIGN(a.counters, c.counters(q.heads.heads + 2 * q.heads.kv_heads));
   a.kv = c.plan.config.kv;
-  Launch l = make_launch(std::string("qkv_row__") + name(inputs), a, kLinearRowThreads);
-  l.grid[0] = panels;
+  uint32_t blocks = 0;
+  for (QkvPart& p : a.parts) {
+    p.first_block = blocks;
+    blocks += groups_of(groups_of(p.w.n, kPanelRows), threads / kLinearRowThreads);
+  }
+  Launch l = make_launch(std::string("qkv_row__") + (path == LinearPath::eight ? name(path) : name(inputs)), a, threads);
+  l.grid[0] = blocks;
   // First the inputs, then a head of each row.
-  l.shared_bytes = std::max<uint32_t>(row_chunk_bytes(a.in.chunk, q.most_rows), q.most_rows * q.heads.head_size * sizeof(float));
+  l.shared_bytes = row_chains_bytes(threads) + std::max<uint32_t>(row_chunk_bytes(a.in), q.most_rows * q.heads.head_size * sizeof(float));
   l.stage = stage;
   out.push_back(std::move(l));
   return {};

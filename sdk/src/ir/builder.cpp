@@ -102,6 +102,12 @@ Value Builder::norm_add(Value x, WeightId gain, float eps, Value residual) {
   return out;
 }
 
+Value Builder::linear_norm_add(Value x, WeightId w, WeightId gain, float eps, Value residual) {
+  const Value out = make(rows(x), n(w));
+  program.ops.push_back(LinearNormAdd{x, residual, out, w, gain, eps});
+  return out;
+}
+
 Value Builder::norm_gate_up(Value x, WeightId gain, float eps, WeightId gate, WeightId up, Activation activation) {
   const Value out = make(rows(x), n(gate));
   program.ops.push_back(NormGateUp{x, out, gain, eps, gate, up, activation});

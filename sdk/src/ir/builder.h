@@ -35,6 +35,7 @@ class Builder {
   Value norm_qkv_rope(NormQkvRope op);
   Value linear_residual(Value x, WeightId w, Value residual, WeightId bias = {});
   Value norm_add(Value x, WeightId gain, float eps, Value residual);
+  Value linear_norm_add(Value x, WeightId w, WeightId gain, float eps, Value residual);
   Value norm_gate_up(Value x, WeightId gain, float eps, WeightId gate, WeightId up, Activation activation);
   Value select_norm_head(Value x, WeightId gain, float eps, WeightId head);
 

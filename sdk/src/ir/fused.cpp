@@ -30,6 +30,8 @@ struct Definition {
 
   Value operator()(const NormAdd& op) { return b.add(op.residual, b.norm(op.x, op.gain, op.eps)); }
 
+  Value operator()(const LinearNormAdd& op) { return b.norm_add(b.linear(op.x, op.w), op.gain, op.eps, op.residual); }
+
   Value operator()(const NormGateUp& op) {
     const Value n = b.norm(op.x, op.gain, op.eps);  // [T M]
     return b.activate(b.linear(n, op.gate), b.linear(n, op.up), op.activation);

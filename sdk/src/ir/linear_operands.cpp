@@ -11,6 +11,9 @@ struct ToOperands {
   LinearOperands operator()(const LinearResidual& o) const {
     return {.x = o.x, .out = o.out, .residual = o.residual, .w = o.w, .bias = o.bias};
   }
+  LinearOperands operator()(const LinearNormAdd& o) const {
+    return {.x = o.x, .out = o.out, .residual = o.residual, .w = o.w, .out_gain = o.gain, .eps = o.eps};
+  }
   LinearOperands operator()(const NormGateUp& o) const {
     return {.x = o.x, .out = o.out, .gain = o.gain, .w = o.gate, .up = o.up, .eps = o.eps, .activation = o.activation};
   }

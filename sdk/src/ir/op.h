@@ -193,6 +193,14 @@ struct NormAdd {
   float eps = 0;
 };
 
+// out = residual + norm(x w')                                           x [T K]  residual [T N] -> out [T N]
+struct LinearNormAdd {
+  Value x, residual, out;
+  WeightId w;
+  WeightId gain;  // [N]
+  float eps = 0;
+};
+
 // out = act(norm(x) Wg') * (norm(x) Wu')                                x [T M]  Wg, Wu [F M] -> out [T F]
 struct NormGateUp {
   Value x, out;
@@ -211,14 +219,14 @@ struct SelectNormHead {
 };
 
 using Op = std::variant<GatherRows, Patchify, Norm, Linear, Rope, KvWrite, Attention, DenseAttention, Pool, Activate, Add, SelectRows,
-                        Sample, NormLinear, NormQkvRope, LinearResidual, NormAdd, NormGateUp, SelectNormHead>;
+                        Sample, NormLinear, NormQkvRope, LinearResidual, NormAdd, LinearNormAdd, NormGateUp, SelectNormHead>;
 
 // The name of an op by its place in the set.
 constexpr const char* op_name(size_t index) {
-  constexpr const char* kNames[] = {"gather_rows",     "patchify",        "norm",          "linear",          "rope",     "kv_write",
-                                    "attention",       "dense_attention", "pool",          "activate",        "add",      "select_rows",
-                                    "sample",          "norm_linear",     "norm_qkv_rope", "linear_residual", "norm_add", "norm_gate_up",
-                                    "select_norm_head"};
+  constexpr const char* kNames[] = {"gather_rows",  "patchify",        "norm",          "linear",          "rope",     "kv_write",
+                                    "attention",    "dense_attention", "pool",          "activate",        "add",      "select_rows",
+                                    "sample",       "norm_linear",     "norm_qkv_rope", "linear_residual", "norm_add", "linear_norm_add",
+                                    "norm_gate_up", "select_norm_head"};
   static_assert(std::variant_size_v<Op> == sizeof(kNames) / sizeof(kNames[0]));
   return kNames[index];
 }

@@ -157,6 +157,12 @@ class Checker {
     value("residual", o.residual, width(o.x), rows(o.x));
     value("out", o.out, width(o.x), rows(o.x));
   }
+  void operator()(const LinearNormAdd& o) {
+    matrix("w", o.w, n(o.w), width(o.x));
+    matrix("gain", o.gain, 1, n(o.w));
+    value("residual", o.residual, n(o.w), rows(o.x));
+    value("out", o.out, n(o.w), rows(o.x));
+  }
   void operator()(const NormGateUp& o) {
     matrix("gain", o.gain, 1, width(o.x));
     matrix("gate", o.gate, n(o.gate), width(o.x));

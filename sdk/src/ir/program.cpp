@@ -48,6 +48,9 @@ std::vector<Value> inputs(const Op& op) {
                         [](const NormAdd& o) {
                           return present({o.x, o.residual});
                         },
+                        [](const LinearNormAdd& o) {
+                          return present({o.x, o.residual});
+                        },
                         [](const auto& o) { return present({o.x}); },
                     },
                     op);
@@ -87,6 +90,9 @@ std::vector<WeightId> weights(const Op& op) {
                           return present({o.w, o.bias});
                         },
                         [](const NormAdd& o) { return present({o.gain}); },
+                        [](const LinearNormAdd& o) {
+                          return present({o.w, o.gain});
+                        },
                         [](const NormGateUp& o) {
                           return present({o.gain, o.gate, o.up});
                         },

@@ -52,10 +52,10 @@ static Status read(const Metadata& m, const TensorLookup&, Spec& s) {
 // clang-format off
 static Value layer(Builder& b, const Spec& s, uint32_t index, const LayerWeights& w, Value x) {
   const Value q      = queries(b, s, index, w, x);                                                // [T H*D]
-  const Value mixed  = b.linear(attend(b, s, index, q), w.o);                                     // [T M]
-  x                  = b.norm_add(mixed, w.post_attn_norm, s.norm_eps, x);                        // [T M]
+  const Value mixed  = attend(b, s, index, q);                                                    // [T H*D]
+  x                  = b.linear_norm_add(mixed, w.o, w.post_attn_norm, s.norm_eps, x);            // [T M]
   const Value hidden = b.norm_gate_up(x, w.ffn_norm, s.norm_eps, w.gate, w.up, s.activation);     // [T F]
-  return               b.norm_add(b.linear(hidden, w.down), w.post_ffn_norm, s.norm_eps, x);      // [T M]
+  return               b.linear_norm_add(hidden, w.down, w.post_ffn_norm, s.norm_eps, x);         // [T M]
 }
 // clang-format on
 

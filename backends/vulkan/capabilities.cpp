@@ -133,7 +133,9 @@ Capabilities read_capabilities(VkInstance instance, VkPhysicalDevice device, con
   const uint32_t threads = kMatrixSubgroups * c.subgroup;
   const bool room = l.maxComputeSharedMemorySize >= kMatrixSharedBytes && l.maxComputeWorkGroupInvocations >= threads &&
                     l.maxComputeWorkGroupSize[0] >= threads && subgroup_sizes.maxComputeWorkgroupSubgroups >= kMatrixSubgroups;
-  if (matrix.cooperativeMatrix == VK_TRUE && memory_model.vulkanMemoryModel == VK_TRUE && c.int8 && full && room) {
+  // Under the memory model, atomics (of kv_write, sample) need the device's scope named among the features too.
+  const bool memory = memory_model.vulkanMemoryModel == VK_TRUE && memory_model.vulkanMemoryModelDeviceScope == VK_TRUE;
+  if (matrix.cooperativeMatrix == VK_TRUE && memory && c.int8 && full && room) {
     c.matrix = read_matrix(instance, device);
     if (c.matrix.m != 0 && c.has(feature::dot)) c.features |= feature::matrix;
   }
@@ -226,7 +228,7 @@ FeatureChain::FeatureChain(const Capabilities& c) : structures_(std::make_unique
   }
   if (c.has(feature::matrix)) {
     s.arithmetic.shaderInt8 = VK_TRUE;
-    s.memory_model.vulkanMemoryModel = VK_TRUE;
+    s.memory_model.vulkanMemoryModel = s.memory_model.vulkanMemoryModelDeviceScope = VK_TRUE;
     s.matrix.cooperativeMatrix = VK_TRUE;
     link(s.arithmetic, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_FLOAT16_INT8_FEATURES, s.chain);
     link(s.memory_model, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_VULKAN_MEMORY_MODEL_FEATURES, s.chain);

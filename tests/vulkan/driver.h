@@ -64,6 +64,10 @@ inline Capabilities capabilities_here() {
   return instance.ok() ? (*instance)->devices()[0].capabilities : Capabilities{};
 }
 
+// What a device with dot products leaves unused to have no matrices; nothing where it has none, so that it is the device of other tests as well.
+inline uint32_t without_matrices() { return capabilities_here().features & feature::matrix; }
+constexpr std::array<uint32_t, 3> kOwnMatrices = {};  // those of the driver, where it has some, instead of emulated ones
+
 // The tiers at which tests run.
 struct Tier {
   const char* name;

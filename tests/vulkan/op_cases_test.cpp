@@ -79,15 +79,17 @@ TEST_P(VulkanBits, TheKernelsForFewAndForManyRowsAgree) {
 INSTANTIATE_TEST_SUITE_P(Tiers, VulkanBits, testing::Values(vulkan::kPlain, vulkan::kBest),
                          [](const auto& each) { return each.param.name; });
 
-// The kernel for cooperative matrices, its matrices emulated: what a device with them computes if its matrices are what the specification says. Within the
-// bounds of every kernel, and to the bit what the dot product kernels compute, so that prompt and generated rows agree.
-class EmulatedMatrix : public testing::TestWithParam<std::array<uint32_t, 3>> {};
+// The kernel for cooperative matrices: the driver's own, or emulated, which is what a device computes if its matrices are what the specification says. Within
+// the bounds of every kernel, and to the bit what the dot product kernels compute, so that prompt and generated rows agree.
+class Matrix : public testing::TestWithParam<std::array<uint32_t, 3>> {};
 
-TEST_P(EmulatedMatrix, ComputesToTheBitWhatDotProductsCompute) {
-  KL_VULKAN_OR_SKIP(dot);
+TEST_P(Matrix, ComputesToTheBitWhatDotProductsCompute) {
+  KL_VULKAN_OR_SKIP(dot, vulkan::without_matrices());
   KL_VULKAN_OR_SKIP(matrix, 0, false, GetParam());
   if (!vulkan::capabilities_here().has(vulkan::feature::dot)) GTEST_SKIP() << "the driver has no dot products";
-  const bool first = GetParam() == std::array<uint32_t, 3>{8, 16, 32};
+  const bool own = GetParam() == vulkan::kOwnMatrices;
+  if (own && vulkan::without_matrices() == 0) GTEST_SKIP() << "the driver has no matrices";
+  const bool first = own || GetParam() == std::array<uint32_t, 3>{8, 16, 32};
   uint32_t seen = 0;
   std::set<std::string> taken;
   for (const OpCase& c : all_cases()) {
@@ -106,11 +108,12 @@ TEST_P(EmulatedMatrix, ComputesToTheBitWhatDotProductsCompute) {
   EXPECT_GT(seen, first ? 12U : 5U);
 }
 
-INSTANTIATE_TEST_SUITE_P(Shapes, EmulatedMatrix,
-                         testing::Values(std::array<uint32_t, 3>{16, 16, 32}, std::array<uint32_t, 3>{16, 16, 16},
+INSTANTIATE_TEST_SUITE_P(Shapes, Matrix,
+                         testing::Values(vulkan::kOwnMatrices, std::array<uint32_t, 3>{16, 16, 32}, std::array<uint32_t, 3>{16, 16, 16},
                                          std::array<uint32_t, 3>{8, 16, 32}, std::array<uint32_t, 3>{8, 8, 32},
                                          std::array<uint32_t, 3>{8, 8, 8}, std::array<uint32_t, 3>{32, 8, 16}),
                          [](const auto& each) {
+                           if (each.param == vulkan::kOwnMatrices) return std::string("own");
                            return "m" + std::to_string(each.param[0]) + "n" + std::to_string(each.param[1]) + "k" +
                                   std::to_string(each.param[2]);
                          });

@@ -159,6 +159,16 @@ vulkan_tests() {
     ! grep -E -A 3 'VUID|SYNC-HAZARD|Validation (Error|Warning)' "$out/log" >&2 || fail "expected no message of the validation layers on $driver"
 }
 
+# What compiled pipelines on disk save. CPU drivers hand out no compiled code; Mesa's for AMD cards compiles without a card. (No layers: their time would count.)
+vulkan_pipelines() {
+    VK_DRIVER_FILES="$(find /usr/share/vulkan/icd.d -name 'radeon_icd*.json' | head -n 1)" RADV_FORCE_FAMILY=navi21 MESA_SHADER_CACHE_DISABLE=true \
+        build/release/bin/test_vulkan --gtest_filter='VulkanPipelines.FromDisk*' >"$results/vulkan-pipelines/log" 2>&1 || {
+        tail -n 20 "$results/vulkan-pipelines/log" >&2
+        fail "expected pipelines from disk to be made in a fifth of the time"
+    }
+    grep -E 'pipelines made|from disk:|^\[  SKIPPED \]' "$results/vulkan-pipelines/log" >&2
+}
+
 # The same text on a CPU driver as on the CPU, to the end of a program of ours.
 vulkan_generates() {
     local backend words=(generate --model tests/data/stories260K.gguf --raw --prompt 'Once upon a time' --max-tokens 40)
@@ -239,6 +249,7 @@ if [ "$tier" != fast ]; then
     stage no_avx no_avx_tests
     stage vulkan-lavapipe vulkan_tests lavapipe "$([ "$tier" = full ] && echo 1 || echo 16)"
     [ "$tier" != full ] || stage vulkan-swiftshader vulkan_tests swiftshader 1
+    stage vulkan-pipelines vulkan_pipelines
     stage vulkan-generate vulkan_generates
     stage cuda-host cuda_host_tests "$([ "$tier" = full ] && echo 1 || echo 16)"
     stage cuda-compile cuda_compile "$([ "$tier" = full ] || echo 80)"

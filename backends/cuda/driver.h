@@ -29,6 +29,7 @@ enum DriverCode : int {
   kCudaNotFound = 500,
   kCudaNotReady = 600,
   kCudaIllegalAddress = 700,
+  kCudaNotSupported = 801,
   kCudaLaunchFailed = 719,
 };
 

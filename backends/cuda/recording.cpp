@@ -21,22 +21,23 @@ CudaRecording::~CudaRecording() {
   for (const auto& [range, exec] : graphs_) (void)context_->driver().graph_exec_destroy(exec);
 }
 
-Result<GraphExec> CudaRecording::graph(uint32_t first, uint32_t last) {
-  GraphExec& exec = graphs_[{first, last}];
-  if (exec != nullptr) return exec;
-  const size_t from = first == 0 ? 0 : segment_ends_[first - 1], to = segment_ends_[last - 1];
-  Result<GraphExec> made = make_graph(from, to, programmatic_);
-  if (!made.ok() && programmatic_ && context_->lost().ok()) {  // a driver that does not take such edges after all
+Status CudaRecording::add_early_edge(Graph graph, GraphNode before, GraphNode after) {
+  constexpr GraphEdge kEarly = {kPortProgrammatic, 0, kEdgeProgrammatic, {}};
+  const auto add = [&](const GraphEdge* edge) { return context_->driver().graph_add_dependencies(graph, &before, &after, edge, 1); };
+  int code = add(&kEarly);
+  if (code == kCudaInvalidValue || code == kCudaNotSupported) {
     programmatic_ = false;
-    made = make_graph(from, to, false);
+    code = add(nullptr);
   }
-  KL_ASSIGN(exec, std::move(made));
-  return exec;
+  return context_->check(code, "cuGraphAddDependencies");
 }
 
 // Items between two barriers are nodes that wait for all those between the barriers before: the planner's order, and no more than that. Where one waits for one, and
 // nothing stands beside either, the edge is a programmatic one if these are wanted: the second begins early and waits itself (common/kernel.cuh).
-Result<GraphExec> CudaRecording::make_graph(size_t first_item, size_t last_item, bool programmatic) const {
+Result<GraphExec> CudaRecording::graph(uint32_t first, uint32_t last) {
+  GraphExec& exec = graphs_[{first, last}];
+  if (exec != nullptr) return exec;
+  const size_t first_item = first == 0 ? 0 : segment_ends_[first - 1], last_item = segment_ends_[last - 1];
   const Driver& driver = context_->driver();
   GraphHolder holder{driver};
   KL_TRY(context_->check(driver.graph_create(&holder.graph, 0), "cuGraphCreate"));
@@ -48,7 +49,7 @@ Result<GraphExec> CudaRecording::make_graph(size_t first_item, size_t last_item,
       now.clear();
     }
     const bool alone = now.empty() && (i + 1 == last_item || items_[i + 1].barrier);
-    const bool early = programmatic && alone && before.size() == 1;
+    const bool early = programmatic_ && alone && before.size() == 1;
     void* argument = const_cast<std::byte*>(item.launch.args.data());  // the driver copies it
     KernelNodeParams params{};
     params.function = item.function;
@@ -62,13 +63,9 @@ Result<GraphExec> CudaRecording::make_graph(size_t first_item, size_t last_item,
     GraphNode node = nullptr;
     KL_TRY(context_->check(driver.graph_add_kernel(&node, holder.graph, before.data(), early ? 0 : before.size(), &params),
                            "cuGraphAddKernelNode"));
-    if (early) {
-      constexpr GraphEdge kEdge = {kPortProgrammatic, 0, kEdgeProgrammatic, {}};
-      KL_TRY(context_->check(driver.graph_add_dependencies(holder.graph, before.data(), &node, &kEdge, 1), "cuGraphAddDependencies"));
-    }
+    if (early) KL_TRY(add_early_edge(holder.graph, before.front(), node));
     now.push_back(node);
   }
-  GraphExec exec = nullptr;
   KL_TRY(context_->check(driver.graph_instantiate(&exec, holder.graph, 0), "cuGraphInstantiate"));
   return exec;
 }

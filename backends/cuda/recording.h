@@ -28,7 +28,8 @@ class CudaRecording final : public Recording {
     bool barrier = false;  // needs everything before it to be complete
   };
   Result<GraphExec> graph(uint32_t first, uint32_t last);
-  Result<GraphExec> make_graph(size_t first_item, size_t last_item, bool programmatic) const;
+  // An edge behind which `after` begins before `before` has ended; a plain one, and programmatic_ is false from then on, where the driver refuses that.
+  Status add_early_edge(Graph graph, GraphNode before, GraphNode after);
 
   std::shared_ptr<Context> context_;
   const DeviceMemory* step_;
@@ -36,7 +37,7 @@ class CudaRecording final : public Recording {
   std::vector<size_t> segment_ends_;  // items of segments 0 .. s: [0, segment_ends_[s])
   std::map<std::pair<uint32_t, uint32_t>, GraphExec> graphs_;
   RecordingMemory memory_;
-  bool programmatic_ = false;  // edges of the graphs to come
+  bool programmatic_ = false;  // add_early_edge() is worth asking
 };
 
 struct RecordRequest {

@@ -29,6 +29,7 @@ static_assert(int{kEdgeProgrammatic} == CU_GRAPH_DEPENDENCY_TYPE_PROGRAMMATIC &&
 static_assert(int{kCudaOutOfMemory} == CUDA_ERROR_OUT_OF_MEMORY && int{kCudaNoDevice} == CUDA_ERROR_NO_DEVICE &&
               int{kCudaNotFound} == CUDA_ERROR_NOT_FOUND);
 static_assert(int{kCudaNotReady} == CUDA_ERROR_NOT_READY && int{kCudaIllegalAddress} == CUDA_ERROR_ILLEGAL_ADDRESS);
+static_assert(int{kCudaNotSupported} == CUDA_ERROR_NOT_SUPPORTED);
 static_assert(int{kCudaLaunchFailed} == CUDA_ERROR_LAUNCH_FAILED && int{kCudaNoBinary} == CUDA_ERROR_NO_BINARY_FOR_GPU);
 static_assert(int{kAttributeMultiprocessors} == CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT &&
               int{kAttributeIntegrated} == CU_DEVICE_ATTRIBUTE_INTEGRATED);

@@ -483,14 +483,14 @@ Driver make_driver() {
   };
   d.graph_add_dependencies = [](Graph graph, const GraphNode* from, const GraphNode* to, const GraphEdge* edges, size_t count) {
     KL_ENTER("cuGraphAddDependencies_v2");
-    if (!machine().programmatic) return int{kCudaInvalidValue};
+    if (edges != nullptr && !machine().programmatic) return int{kCudaNotSupported};
     for (size_t i = 0; i < count; ++i) {
       const auto at = std::find_if(graph->nodes.begin(), graph->nodes.end(), [&](const auto& each) { return each.get() == from[i]; });
-      if (at == graph->nodes.end() || edges[i].type != kEdgeProgrammatic || edges[i].from_port != kPortProgrammatic ||
-          edges[i].to_port != 0)
+      if (at == graph->nodes.end()) return int{kCudaInvalidValue};
+      if (edges != nullptr && (edges[i].type != kEdgeProgrammatic || edges[i].from_port != kPortProgrammatic || edges[i].to_port != 0))
         return int{kCudaInvalidValue};
       to[i]->after.push_back(static_cast<size_t>(at - graph->nodes.begin()));
-      to[i]->ahead = true;
+      to[i]->ahead = edges != nullptr;
     }
     return 0;
   };

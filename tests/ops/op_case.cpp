@@ -66,6 +66,13 @@ Result<std::vector<OpCase>> read_cases(const std::string& path) {
       }
       cases = std::move(next);
     }
+    for (const OpCase& c : cases) {
+      const std::optional<Format> weights = format_from_name(c.word("w", "f32"));
+      if (!weights) return error(Code::corrupt, "%s:%d: no format %s", path.c_str(), number, c.word("w", "f32").c_str());
+      const uint32_t k = c.number("K", 64), block = info(*weights).block_elements;
+      if (k % block != 0)
+        return error(Code::corrupt, "%s:%d: K = %u is not a multiple of %s's %u", path.c_str(), number, k, name(*weights), block);
+    }
     all.insert(all.end(), cases.begin(), cases.end());
   }
   return all;

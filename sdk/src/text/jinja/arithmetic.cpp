@@ -83,6 +83,7 @@ Result<Value> concatenate(Runtime& rt, const Value& a, const Value& b) {
     KL_ASSIGN(right, escape_html(rt, b));
   }
   StrBuilder out = rt.builder();
+  out.expect(left.str().size() + right.str().size());
   out.append(left.str());
   out.append(right.str());
   return rt.text(std::move(out), markup);

@@ -115,6 +115,9 @@ Result<Value> Interpreter::eval_concat(const Node& node) {
     parts.push_back(std::move(v));
   }
   StrBuilder out = builder();
+  size_t known = 0;
+  for (const Value& part : parts) known += part.is_string() ? part.str().size() : 0;
+  out.expect(known);
   for (const Value& part : parts) KL_TRY(str(part, out));
   return text(std::move(out));
 }

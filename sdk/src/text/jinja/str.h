@@ -69,6 +69,8 @@ class StrBuilder {
  public:
   explicit StrBuilder(size_t limit) : limit_(limit) {}
 
+  // At least so many bytes are to come: what cannot fit is an overflow before any of them is written.
+  void expect(size_t bytes);
   void append(std::string_view piece, bool trusted);
   void append(const Str& from) { append(from, 0, from.size()); }
   void append(const Str& from, size_t begin, size_t end);

@@ -105,8 +105,9 @@ bool ThreadTeam::take(uint32_t& task) {
 }
 
 void ThreadTeam::worker(uint32_t thread) {
-  while (!stop_.load(std::memory_order_relaxed)) {
-    const uint32_t changes = changes_.load(std::memory_order_acquire);  // before looking for a task, so that no change is missed
+  while (true) {
+    const uint32_t changes = changes_.load(std::memory_order_acquire);  // before looking for an end or a task, so that no change is missed
+    if (stop_.load(std::memory_order_relaxed)) return;
     if (uint32_t task = 0; take(task)) {
       work(task, thread);
     } else {

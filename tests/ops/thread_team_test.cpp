@@ -110,5 +110,16 @@ TEST(ThreadTeam, AThreadBusyWithOneTaskLeavesTheRestToTheOthers) {
   (*team)->run(job);
 }
 
+// The end must not be missed by a thread that is on its way to sleep: a team that is let go at any moment of its threads' first steps.
+TEST(ThreadTeam, EndsWhateverItsThreadsAreDoing) {
+  for (uint32_t i = 0; i < 20000; ++i) {
+    auto team = ThreadTeam::create(2 + i % 2);
+    ASSERT_TRUE(team.ok());
+    for (volatile uint32_t wait = 0; wait < i % 512 * 16; wait = wait + 1) {
+    }
+    team->reset();
+  }
+}
+
 }  // namespace
 }  // namespace kl::cpu

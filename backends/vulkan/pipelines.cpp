@@ -1,11 +1,22 @@
 #include "vulkan/pipelines.h"
 
+#include <algorithm>
+#include <atomic>
 #include <chrono>
+#include <exception>
+#include <thread>
+#include <vector>
 
 #include "core/file.h"
 #include "vulkan/pipeline_file.h"
 
 namespace kl::vulkan {
+namespace {
+
+// Drivers compile with tens of megabytes a thread, and a model has some twenty pipelines.
+constexpr size_t kMostThreads = 8;
+
+}  // namespace
 
 Result<std::unique_ptr<Pipelines>> Pipelines::create(std::shared_ptr<Context> context, const std::string& folder) {
   auto pipelines = std::make_unique<Pipelines>(std::move(context));
@@ -64,21 +75,61 @@ Pipelines::~Pipelines() {
 }
 
 Result<VkPipeline> Pipelines::get(const Variant& variant) {
-  if (const auto at = pipelines_.find(variant); at != pipelines_.end()) return at->second;
+  KL_TRY(make({&variant, 1}));
+  return pipelines_.find(variant)->second;
+}
+
+Status Pipelines::make(std::span<const Variant> wanted) {
+  std::vector<Variant> missing;
+  for (const Variant& each : wanted) {
+    if (pipelines_.contains(each) || std::find(missing.begin(), missing.end(), each) != missing.end()) continue;
+    if (module_for(each.shader, context_->capabilities().features) == nullptr)
+      return error(Code::internal, "no variant of the shader %s runs here", info(each.shader).name);
+    missing.push_back(each);
+  }
+  if (missing.empty()) return {};
+  const auto begin = std::chrono::steady_clock::now();
+  std::vector<VkPipeline> made(missing.size(), VK_NULL_HANDLE);
+  std::vector<VkResult> results(missing.size(), VK_SUCCESS);
+  std::atomic<size_t> next = 0;
+  const auto work = [&]() noexcept {
+    for (size_t i = next++; i < missing.size(); i = next++) results[i] = compile(missing[i], made[i]);
+  };
+  const size_t threads = std::min({missing.size(), size_t{std::max(1u, std::thread::hardware_concurrency())}, kMostThreads});
+  std::vector<std::thread> helpers;
+  helpers.reserve(threads);
+  try {
+    while (helpers.size() + 1 < threads) helpers.emplace_back(work);
+  } catch (const std::exception&) {  // NOLINT(bugprone-empty-catch): fewer threads do it as well
+  }
+  work();
+  for (std::thread& each : helpers) each.join();
+  for (size_t i = 0; i < missing.size(); ++i) {
+    if (made[i] == VK_NULL_HANDLE) continue;
+    pipelines_.emplace(missing[i], made[i]);
+    ++work_.made;
+    changed_ = true;
+  }
+  work_.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+  for (const VkResult result : results) KL_TRY(context_->check(result, "vkCreateComputePipelines"));
+  return {};
+}
+
+// On any thread. Precondition: there is a module for it.
+VkResult Pipelines::compile(const Variant& variant, VkPipeline& pipeline) const {
   const VolkDeviceTable& vk = context_->vk();
   const Capabilities& can = context_->capabilities();
-  const Module* code = module_for(variant.shader, can.features);
-  if (code == nullptr) return error(Code::internal, "no variant of the shader %s runs here", info(variant.shader).name);
+  const Module* const code = module_for(variant.shader, can.features);
   const bool matrix = (code->needs & (feature::matrix | feature::emulation)) != 0;
   const bool subgroups = (code->needs & (feature::matrix | feature::subgroup)) != 0;
   const uint32_t threads = kMatrixSubgroups * ((code->needs & feature::emulation) != 0 ? 1 : can.subgroup);
-  const auto begin = std::chrono::steady_clock::now();
   VkShaderModuleCreateInfo module_info{};
   module_info.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO;
   module_info.codeSize = code->code().size_bytes();
   module_info.pCode = code->words;
   VkShaderModule module = VK_NULL_HANDLE;
-  KL_TRY(context_->check(vk.vkCreateShaderModule(context_->device(), &module_info, nullptr, &module), "vkCreateShaderModule"));
+  if (const VkResult result = vk.vkCreateShaderModule(context_->device(), &module_info, nullptr, &module); result != VK_SUCCESS)
+    return result;
   // The last four are the device's own; a shader that lacks one does not mind.
   const uint32_t values[] = {variant.constant[0], variant.constant[1], threads, can.matrix.m, can.matrix.n, can.matrix.k};
   constexpr VkSpecializationMapEntry kEntries[] = {{0, 0, 4}, {1, 4, 4}, {2, 8, 4}, {3, 12, 4}, {4, 16, 4}, {5, 20, 4}};
@@ -96,15 +147,9 @@ Result<VkPipeline> Pipelines::get(const Variant& variant) {
   if (subgroups) pipeline_info.stage.flags = VK_PIPELINE_SHADER_STAGE_CREATE_REQUIRE_FULL_SUBGROUPS_BIT;
   if (subgroups && can.subgroup_control) pipeline_info.stage.pNext = &size;
   pipeline_info.layout = layout(variant.shader);
-  VkPipeline pipeline = VK_NULL_HANDLE;
   const VkResult result = vk.vkCreateComputePipelines(context_->device(), cache_, 1, &pipeline_info, nullptr, &pipeline);
   vk.vkDestroyShaderModule(context_->device(), module, nullptr);
-  KL_TRY(context_->check(result, "vkCreateComputePipelines"));
-  ++work_.made;
-  work_.seconds += std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-  pipelines_.emplace(variant, pipeline);
-  changed_ = true;
-  return pipeline;
+  return result;
 }
 
 void Pipelines::save() {

@@ -1,6 +1,7 @@
 // Compute pipelines: made at the first recording that needs them, kept for the device's life, their compiled form kept on disk.
 #pragma once
 #include <map>
+#include <span>
 #include <string>
 
 #include "backend/device.h"
@@ -28,6 +29,8 @@ class Pipelines {
   Pipelines& operator=(const Pipelines&) = delete;
 
   Result<VkPipeline> get(const Variant& variant);
+  // Makes those that are not there, side by side on as many threads as there are cores: a driver takes a second for one, or ten.
+  Status make(std::span<const Variant> wanted);
   VkPipelineLayout layout(Shader s) const { return layouts_[static_cast<size_t>(s)]; }
   VkDescriptorSetLayout set_layout(Shader s) const { return set_layouts_[static_cast<size_t>(s)]; }
   // Writes the cache when something was compiled since. What cannot be written is made again next time.
@@ -36,6 +39,7 @@ class Pipelines {
 
  private:
   Status start(const std::string& folder);
+  VkResult compile(const Variant& variant, VkPipeline& pipeline) const;
 
   std::shared_ptr<Context> context_;
   std::string path_, key_;

@@ -25,6 +25,10 @@ class Recorder {
 
   Status run() {
     KL_TRY(bind());
+    std::vector<Variant> variants;
+    variants.reserve(items_.size());
+    for (const Item& item : items_) variants.push_back(item.dispatch.variant);
+    KL_TRY(r_.pipelines.make(variants));
     KL_TRY(make_sets());
     KL_ASSIGN(recording_.commands_, r_.context->command_buffers(static_cast<uint32_t>(r_.plan.segments.size())));
     for (size_t s = 0; s < r_.plan.segments.size(); ++s) KL_TRY(record_segment(s));

@@ -1,6 +1,6 @@
 // exp, sigmoid, tanh and the activations over lanes: polynomials of our own in a fixed order of fmas, so that every instruction set, row count and
-// thread gives the same bits. Coefficients: Lawson-weighted minimax fits of the relative error (tests/ops/kernels_math_test.cpp measures all bounds).
-// thread gives the same bits. Coefficients: Lawson-weighted minimax fits of the relative error (tests/vulkan/math_test.cpp measures that of exp; the op suite bounds the rest).
+// thread gives the same bits. Coefficients: Lawson-weighted minimax fits of the relative error (the op suite bounds what they are used in).
+#pragma once
 #include "cpu/simd/common.h"
 #include "ir/op.h"
 

@@ -1,7 +1,6 @@
-// Every vision-language family's goldens through the whole CUDA backend on the emulated driver: the encoder's rows, then text after the picture.
-#include "models/vision_golden.h"
-
+// Every vision-language family's goldens through the whole CUDA backend on the emulated driver.
 #include "cuda/emulated_device.h"
+#include "models/vision_on_device.h"
 
 namespace kl {
 namespace {
@@ -12,43 +11,23 @@ class CudaVision : public cuda::OnDevice, public testing::WithParamInterface<con
     cuda::OnDevice::SetUp();
     g_ = read_vision_golden(GetParam());
     ASSERT_FALSE(g_.rows.empty());
-  }
-  // Feature rows of all tiles, `segments` segments of the encoder at a time; sets the block that they make.
-  std::vector<float> rows(std::optional<ActivationFormat> activations, uint32_t segments = ~0u) {
-    if (device_ == nullptr) return {};
-    const auto encoder = open_encoder(g_.projector_path, *device_, {.activations = activations, .pack_cache_dir = {}});
-    if (encoder == nullptr) return {};
-    const auto made = encoder->block(g_.tiles.front().width, g_.tiles.front().height);
-    EXPECT_TRUE(made.ok()) << made.status().message();
-    if (made.ok()) block_ = *made;
-    return encode(*encoder, g_.tiles, segments);
+    ASSERT_NE(device_, nullptr);
   }
   VisionGolden g_;
-  FeatureBlock block_;
 };
 
-TEST_P(CudaVision, RowsAndTheTextAfterThemAreThoseOfTransformers) {
-  const std::vector<float> features = rows(ActivationFormat::f32);
-  const double d = distance(features, g_.rows);
-  RecordProperty("distance", std::to_string(d));
-  EXPECT_LE(d, 1e-3);  // weights and patches of 16 bits
-  const double kl =
-      mean_kl(run_vision(g_, features, block_, {.activations = ActivationFormat::f32, .device = device_}), g_.logits, g_.vocabulary);
-  RecordProperty("kl", std::to_string(kl));
-  EXPECT_LE(kl, 1e-4);
-  EXPECT_GE(kl, -1e-9);
-}
+TEST_P(CudaVision, RowsAndTheTextAfterThemAreThoseOfTransformers) { expect_rows_and_text_of_transformers(g_, *device_); }
 
 // In the number format that the backend prefers: an encoder by the segment, and prompts by one row or seven, none of which may cut a picture that sees itself.
 TEST_P(CudaVision, BitsDoNotDependOnSlicesOrChunks) {
-  const std::vector<float> features = rows({});
+  const EncodedTiles made = encode_tiles(g_, *device_, {});
   cuda_host::machine().seed = 5;
-  EXPECT_EQ(rows({}, 1), features);
-  const std::vector<float> whole = run_vision(g_, features, block_, {.device = device_});
+  EXPECT_EQ(encode_tiles(g_, *device_, {}, 1).rows, made.rows);
+  const std::vector<float> whole = run_vision(g_, made.rows, made.block, {.device = device_});
   ASSERT_FALSE(whole.empty());
   for (const uint32_t chunk : {1u, 7u}) {
     cuda_host::machine().seed = 100 + chunk;
-    EXPECT_EQ(run_vision(g_, features, block_, {.chunk = chunk, .device = device_}), whole) << "chunk " << chunk;
+    EXPECT_EQ(run_vision(g_, made.rows, made.block, {.chunk = chunk, .device = device_}), whole) << "chunk " << chunk;
   }
 }
 

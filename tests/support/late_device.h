@@ -4,23 +4,17 @@
 #include <deque>
 
 #include "engine/engine.h"
+#include "support/forwarding_device.h"
 
 namespace kl {
 
-class LateDevice final : public Device {
+class LateDevice final : public ForwardingDevice {
  public:
-  explicit LateDevice(std::unique_ptr<Device> inner) : inner_(std::move(inner)), info_(inner_->info()) { info_.asynchronous = true; }
+  explicit LateDevice(std::unique_ptr<Device> inner) : ForwardingDevice(std::move(inner)), info_(inner_->info()) {
+    info_.asynchronous = true;
+  }
 
   const DeviceInfo& info() const override { return info_; }
-  bool reads_host_memory() const override { return inner_->reads_host_memory(); }
-  uint64_t packed_bytes(const WeightInfo& w, const std::string& layout) const override { return inner_->packed_bytes(w, layout); }
-  uint64_t kv_page_bytes(const KvGroupInfo& g, KvFormat format) const override { return inner_->kv_page_bytes(g, format); }
-  ActivationFormat preferred_activations() const override { return inner_->preferred_activations(); }
-  KvFormat preferred_kv() const override { return inner_->preferred_kv(); }
-  Answer support(const Program& p, const Op& op, const RunConfig& c) const override { return inner_->support(p, op, c); }
-  Status pack(const PackRequest& request) override { return inner_->pack(request); }
-  Result<std::unique_ptr<Memory>> allocate(uint64_t bytes, MemoryUse use) override { return inner_->allocate(bytes, use); }
-  Result<std::unique_ptr<Recording>> record(const Plan& plan, const Bindings& bindings) override { return inner_->record(plan, bindings); }
   Status copy(const CopyRequest& request) override {
     KL_TRY(run_to(next_));
     return inner_->copy(request);
@@ -49,7 +43,6 @@ class LateDevice final : public Device {
     return {};
   }
 
-  std::unique_ptr<Device> inner_;
   DeviceInfo info_;
   std::deque<Work> waiting_;
   Ticket next_ = 0, done_ = 0;

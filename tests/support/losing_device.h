@@ -6,6 +6,7 @@
 #include <set>
 
 #include "engine/engine.h"
+#include "support/forwarding_device.h"
 
 namespace kl {
 
@@ -30,22 +31,13 @@ struct Losses {
   std::atomic<int> devices = 0;  // open now
 };
 
-class LosingDevice final : public Device {
+class LosingDevice final : public ForwardingDevice {
  public:
-  LosingDevice(std::unique_ptr<Device> inner, std::shared_ptr<Losses> losses) : inner_(std::move(inner)), losses_(std::move(losses)) {
+  LosingDevice(std::unique_ptr<Device> inner, std::shared_ptr<Losses> losses)
+      : ForwardingDevice(std::move(inner)), losses_(std::move(losses)) {
     ++losses_->devices;
   }
   ~LosingDevice() override { --losses_->devices; }
-
-  const DeviceInfo& info() const override { return inner_->info(); }
-  bool reads_host_memory() const override { return inner_->reads_host_memory(); }
-  KernelWork kernel_work() const override { return inner_->kernel_work(); }
-  uint64_t packed_bytes(const WeightInfo& w, const std::string& layout) const override { return inner_->packed_bytes(w, layout); }
-  uint64_t kv_page_bytes(const KvGroupInfo& g, KvFormat format) const override { return inner_->kv_page_bytes(g, format); }
-  ActivationFormat preferred_activations() const override { return inner_->preferred_activations(); }
-  KvFormat preferred_kv() const override { return inner_->preferred_kv(); }
-  Answer support(const Program& p, const Op& op, const RunConfig& c) const override { return inner_->support(p, op, c); }
-  Status pack(const PackRequest& request) override { return inner_->pack(request); }
 
   Result<std::unique_ptr<Memory>> allocate(uint64_t bytes, MemoryUse use) override {
     KL_TRY(lost_);
@@ -77,7 +69,6 @@ class LosingDevice final : public Device {
   }
 
  private:
-  std::unique_ptr<Device> inner_;
   std::shared_ptr<Losses> losses_;
   Status lost_;
 };

@@ -1,5 +1,6 @@
 // Submissions keep to their time, on a device that exists in arithmetic only and on the real one with a clock of the test's.
 #include "engine/model_runner.h"
+#include "support/forwarding_device.h"
 #include "vulkan/driver.h"
 #include "vulkan/recording.h"
 #include "weights/gguf.h"
@@ -62,18 +63,9 @@ TEST(SubmissionBudget, PartsOfAStepAreMeasuredToo) {
 }
 
 // Passes everything on, and notes what is made and submitted.
-class Spy final : public Device {
+class Spy final : public ForwardingDevice {
  public:
-  explicit Spy(Device& inner) : inner_(&inner) {}
-  const DeviceInfo& info() const override { return inner_->info(); }
-  bool reads_host_memory() const override { return inner_->reads_host_memory(); }
-  uint64_t packed_bytes(const WeightInfo& w, const std::string& layout) const override { return inner_->packed_bytes(w, layout); }
-  uint64_t kv_page_bytes(const KvGroupInfo& g, KvFormat format) const override { return inner_->kv_page_bytes(g, format); }
-  ActivationFormat preferred_activations() const override { return inner_->preferred_activations(); }
-  KvFormat preferred_kv() const override { return inner_->preferred_kv(); }
-  Answer support(const Program& p, const Op& op, const RunConfig& c) const override { return inner_->support(p, op, c); }
-  Status pack(const PackRequest& request) override { return inner_->pack(request); }
-  Status copy(const CopyRequest& request) override { return inner_->copy(request); }
+  using ForwardingDevice::ForwardingDevice;
   Result<std::unique_ptr<Memory>> allocate(uint64_t bytes, MemoryUse use) override {
     ++made;
     return inner_->allocate(bytes, use);
@@ -87,14 +79,10 @@ class Spy final : public Device {
     segments = recording.segments();
     return inner_->submit(recording, first, last);
   }
-  Status wait(Ticket ticket, std::chrono::milliseconds timeout) override { return inner_->wait(ticket, timeout); }
 
   uint64_t made = 0;
   std::vector<uint32_t> at_once;
   uint32_t segments = 0;
-
- private:
-  Device* inner_;
 };
 
 struct Opened {

@@ -1,7 +1,6 @@
 #include "cpu/device.h"
 
 #include <algorithm>
-#include <cstdarg>
 #include <cstring>
 
 #include "backend/transfer.h"
@@ -60,22 +59,7 @@ class CpuDevice final : public Device {
 
   Answer support(const Program& program, const Op& op, const RunConfig& config) const override {
     const SupportContext context{program, config, name(isa_), team_->threads()};
-    std::vector<std::string> skipped;
-    for (uint32_t row = 0; row < table_.size(); ++row) {
-      const CpuKernel& kernel = table_[row];
-      if (std::strcmp(kernel.op, kl::name(op)) != 0) continue;
-      Answer answer = kernel.support(op, context);
-      if (auto* support = std::get_if<Support>(&answer)) {
-        support->row = row;
-        support->kernel = std::string(kernel.name) + (support->kernel.empty() ? "" : "." + support->kernel);
-        support->skipped = std::move(skipped);
-        return answer;
-      }
-      skipped.push_back(std::string(kernel.name) + ": " + std::get<Refusal>(answer).reason);
-    }
-    std::string reason;
-    for (const std::string& each : skipped) reason += (reason.empty() ? "" : "; ") + each;
-    return Refusal{reason.empty() ? "no kernel" : reason};
+    return first_that_supports(table_, op, context);
   }
 
   uint64_t packed_bytes(const WeightInfo& w, const std::string& layout) const override {
@@ -121,15 +105,6 @@ class CpuDevice final : public Device {
 };
 
 }  // namespace
-
-Answer refuse(const char* format, ...) {
-  char text[256];
-  va_list list;
-  va_start(list, format);
-  (void)std::vsnprintf(text, sizeof text, format, list);
-  va_end(list);
-  return Refusal{text};
-}
 
 Result<std::unique_ptr<Device>> open_cpu(const CpuOptions& options) {
   if (options.threads > kMaxThreads)

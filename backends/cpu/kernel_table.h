@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <span>
 
-#include "backend/device.h"
+#include "backend/kernel_choice.h"
 #include "cpu/isa/attention_kernels.h"
 #include "cpu/isa/kernels.h"
 #include "cpu/launch.h"
@@ -64,9 +64,6 @@ struct CpuKernel {
 
 std::span<const CpuKernel> fast_kernels();       // the "cpu" device: SIMD rows, then the reference's as the last resort
 std::span<const CpuKernel> reference_kernels();  // the "reference" device: scalar, double accumulation, canonical weights, primitives only
-
-// A refusal with a printf-style reason.
-[[gnu::format(printf, 1, 2)]] Answer refuse(const char* format, ...);
 
 // Rows of a step that a value of this class has.
 inline uint32_t live_rows(const StepState& step, Rows rows) {

@@ -1,7 +1,6 @@
 #include "cuda/kernel_table.h"
 
 #include <algorithm>
-#include <cstdarg>
 
 #include "core/checked.h"
 #include "cuda/ops/ops.h"
@@ -23,41 +22,9 @@ std::span<const CudaKernel> kernels() {
   return kTable;
 }
 
-Answer choose_kernel(const Op& op, const SupportContext& c) {
-  std::vector<std::string> skipped;
-  const std::span<const CudaKernel> table = kernels();
-  for (uint32_t row = 0; row < table.size(); ++row) {
-    if (std::strcmp(table[row].op, name(op)) != 0) continue;
-    Answer answer = table[row].support(op, c);
-    if (auto* support = std::get_if<Support>(&answer)) {
-      support->row = row;
-      support->kernel = std::string(table[row].name) + (support->kernel.empty() ? "" : "." + support->kernel);
-      support->skipped = std::move(skipped);
-      return answer;
-    }
-    skipped.push_back(std::string(table[row].name) + ": " + std::get<Refusal>(answer).reason);
-  }
-  if (skipped.empty()) return refuse("the CUDA backend has no kernel for %s", name(op));
-  std::string reason;
-  for (const std::string& each : skipped) reason += (reason.empty() ? "" : "; ") + each;
-  return Refusal{reason};
-}
+Answer choose_kernel(const Op& op, const SupportContext& c) { return first_that_supports(kernels(), op, c); }
 
 uint64_t page_bytes(const KvPageShape& shape) { return round_up(kv_page_layout(shape).page_bytes, kAlignment); }
-
-Answer refuse(const char* format, ...) {
-  char text[256];
-  va_list list;
-  va_start(list, format);
-  (void)std::vsnprintf(text, sizeof text, format, list);
-  va_end(list);
-  return Refusal{text};
-}
-
-uint64_t SupportContext::max_rows(Value v) const {
-  const Rows rows = program.info(v).rows;
-  return rows == Rows::outputs ? config.outputs : rows == Rows::step ? config.rows : config.rows / program.pool;
-}
 
 namespace {
 
@@ -70,7 +37,9 @@ DevicePointer BindContext::step_address(const void* field) const {
   return address_of(bindings.step_params, static_cast<uint64_t>(static_cast<const std::byte*>(field) - bindings.step_params->host()));
 }
 
-uint32_t BindContext::most_rows(Value v) const { return static_cast<uint32_t>(SupportContext{plan.program, plan.config, gpu}.max_rows(v)); }
+uint32_t BindContext::most_rows(Value v) const {
+  return static_cast<uint32_t>(max_rows(plan.program, plan.config, plan.program.info(v).rows));
+}
 
 RowCount BindContext::rows(Value v) const {
   const Rows rows = plan.program.info(v).rows;

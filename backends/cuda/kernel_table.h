@@ -3,6 +3,7 @@
 #include <cstring>
 #include <span>
 
+#include "backend/kernel_choice.h"
 #include "backend/kv_page.h"
 #include "cuda/common/kernel_args.h"
 #include "cuda/common/matrix.h"
@@ -41,7 +42,7 @@ struct SupportContext {
   const Gpu& gpu;
 
   const WeightInfo& info(WeightId w) const { return program.info(w); }
-  uint64_t max_rows(Value v) const;  // of this bucket
+  uint64_t max_rows(Value v) const { return kl::max_rows(program, config, program.info(v).rows); }  // of this bucket
 };
 
 // What a recording owns beside its operands.
@@ -107,8 +108,5 @@ Answer choose_kernel(const Op& op, const SupportContext& context);
 
 // Bytes of a page on this device.
 uint64_t page_bytes(const KvPageShape& shape);
-
-// A refusal with a printf-style reason.
-[[gnu::format(printf, 1, 2)]] Answer refuse(const char* format, ...);
 
 }  // namespace kl::cuda

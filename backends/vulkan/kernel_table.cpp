@@ -1,7 +1,6 @@
 #include "vulkan/kernel_table.h"
 
 #include <algorithm>
-#include <cstdarg>
 #include <cstring>
 
 #include "core/checked.h"
@@ -29,39 +28,10 @@ Answer choose_kernel(const Op& op, const SupportContext& c) {
                       with_commas(c.max_range).c_str());
     }
   }
-  std::vector<std::string> skipped;
-  const std::span<const VulkanKernel> table = kernels();
-  for (uint32_t row = 0; row < table.size(); ++row) {
-    if (std::strcmp(table[row].op, name(op)) != 0) continue;
-    Answer answer = table[row].support(op, c);
-    if (auto* support = std::get_if<Support>(&answer)) {
-      support->row = row;
-      support->kernel = std::string(table[row].name) + (support->kernel.empty() ? "" : "." + support->kernel);
-      support->skipped = std::move(skipped);
-      return answer;
-    }
-    skipped.push_back(std::string(table[row].name) + ": " + std::get<Refusal>(answer).reason);
-  }
-  std::string reason;
-  for (const std::string& each : skipped) reason += (reason.empty() ? "" : "; ") + each;
-  return Refusal{reason.empty() ? "no kernel" : reason};
+  return first_that_supports(kernels(), op, c);
 }
 
 uint64_t page_bytes(const KvPageShape& shape) { return round_up(kv_page_layout(shape).page_bytes, kBufferAlignment); }
-
-Answer refuse(const char* format, ...) {
-  char text[256];
-  va_list list;
-  va_start(list, format);
-  (void)std::vsnprintf(text, sizeof text, format, list);
-  va_end(list);
-  return Refusal{text};
-}
-
-uint64_t SupportContext::max_rows(Value v) const {
-  const Rows rows = program.info(v).rows;
-  return rows == Rows::outputs ? config.outputs : rows == Rows::step ? config.rows : config.rows / program.pool;
-}
 
 RowClass BindContext::rows(Value v) const {
   const Rows rows = plan.program.info(v).rows;

@@ -3,6 +3,7 @@
 #include <bit>
 #include <span>
 
+#include "backend/kernel_choice.h"
 #include "backend/kv_page.h"
 #include "plan/plan.h"
 #include "vulkan/memory.h"
@@ -35,7 +36,7 @@ struct SupportContext {
   uint32_t features = 0;   // of the device, as it is used: bits of `feature`
 
   const WeightInfo& info(WeightId w) const { return program.info(w); }
-  uint64_t max_rows(Value v) const;  // of this bucket
+  uint64_t max_rows(Value v) const { return kl::max_rows(program, config, program.info(v).rows); }  // of this bucket
   uint64_t value_bytes(Value v) const { return max_rows(v) * program.info(v).width * 4; }
 };
 
@@ -98,8 +99,5 @@ Answer choose_kernel(const Op& op, const SupportContext& context);
 
 // Bytes of a page on this device: the page formula's, rounded so that every layer can be bound.
 uint64_t page_bytes(const KvPageShape& shape);
-
-// A refusal with a printf-style reason.
-[[gnu::format(printf, 1, 2)]] Answer refuse(const char* format, ...);
 
 }  // namespace kl::vulkan

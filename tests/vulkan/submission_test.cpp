@@ -96,7 +96,10 @@ struct Opened {
   explicit Opened(Device& shared) : device(std::make_unique<Spy>(shared)) {
     auto file = Gguf::open(KL_TEST_DATA "/data/stories260K.gguf");
     EXPECT_TRUE(file.ok());
-    auto loaded = ModelRunner::load(*file, *device, {.context = 256, .max_rows = 64}, {}, {});
+    RunnerOptions options;
+    options.context = 256;
+    options.max_rows = 64;
+    auto loaded = ModelRunner::load(*file, *device, options, {}, {});
     EXPECT_TRUE(loaded.ok()) << loaded.status().message();
     runner = std::move(*loaded);
     sequence = runner->cache().create_sequence(256);

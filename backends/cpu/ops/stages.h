@@ -15,9 +15,7 @@ ActivationFormat linear_activations(const SupportContext& c, WeightId w, bool q8
 // Appends the weight in its panel layout, and a vector operand (when present) as float32.
 void use_linear(const SupportContext& c, Support& s, WeightId w);
 void use_vector(Support& s, WeightId w);
-inline uint64_t max_rows(const SupportContext& c, Rows rows) {
-  return rows == Rows::step ? c.config.rows : rows == Rows::outputs ? c.config.outputs : c.config.rows / c.program.pool;
-}
+inline uint64_t max_rows(const SupportContext& c, Rows rows) { return kl::max_rows(c.program, c.config, rows); }
 // Scratch of a linear's input after rounding or norm, from `at` on.
 inline uint64_t activation_bytes(const SupportContext& c, bool q8, uint64_t rows, uint64_t k) {
   (void)c;

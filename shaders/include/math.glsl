@@ -4,22 +4,36 @@
 #ifndef MATH_GLSL
 #define MATH_GLSL
 
-// a / b for b from 2^-126 to below 2^126, correctly rounded while |a| >= 2^-78 (a driver may flush what smaller ones leave over) and the quotient is normal.
-// 1 / b is by Newton from an estimate that is off by a nineteenth at most, correctly rounded too; the last line rounds the quotient by what it leaves
-// (Markstein, 1990). Infinite a gives no number.
+// a / b, correctly rounded for normal a, b and quotient, whatever a driver's fma is: Vulkan lets it round its product, and drivers do. The quotient of the
+// mantissas is estimated (1 / b by Newton from an estimate that is off by a nineteenth at most) and then settled in integers, where what it leaves is exact.
+// A smaller a or quotient counts as 0, a larger quotient is infinite; where a or b is infinite or no number, neither is the result.
 float divide(float a, float b) {
-  float r = uintBitsToFloat(0x7ef311c7u - floatBitsToUint(b));
-  r = fma(r, fma(-b, r, 1.0f), r);
-  r = fma(r, fma(-b, r, 1.0f), r);
-  r = fma(r, fma(-b, r, 1.0f), r);
-  r = uintBitsToFloat(floatBitsToUint(r) + 1u);  // on from above: from below it ends in a tie, one too low, where all bits of b are ones
-  r = fma(r, fma(-b, r, 1.0f), r);
-  r = fma(r, fma(-b, r, 1.0f), r);
-  float q = a * r;
-  return fma(fma(-b, q, a), r, q);
+  uint a_bits = floatBitsToUint(a), b_bits = floatBitsToUint(b);
+  uint m = (a_bits & 0x7fffffu) | 0x800000u, n = (b_bits & 0x7fffffu) | 0x800000u;
+  float divisor = uintBitsToFloat(n + 0x3f000000u);  // 1 to below 2
+  float r = uintBitsToFloat(0x7ef311c7u - floatBitsToUint(divisor));
+  r = fma(r, fma(-divisor, r, 1.0f), r);
+  r = fma(r, fma(-divisor, r, 1.0f), r);
+  r = fma(r, fma(-divisor, r, 1.0f), r);
+  uint shift = m < n ? 24u : 23u;  // so that the quotient has 24 bits
+  uint q = uint(uintBitsToFloat(m + 0x3f000000u) * r * (m < n ? 16777216.0f : 8388608.0f));
+  int left = int((m << shift) - q * n);  // of 48 bits the lower 32: it is a small multiple of n, for q is off by 3 at most (2 seen)
+  for (int i = 0; i < 3; ++i) {
+    int step = left < 0 ? -1 : left >= int(n) ? 1 : 0;
+    left -= step * int(n);
+    q += uint(step);
+  }
+  q += 2 * left > int(n) ? 1u : 0u;  // there is no tie: it would take a 25th bit of b
+  uint a_exponent = (a_bits >> 23) & 255u, b_exponent = (b_bits >> 23) & 255u, sign = (a_bits ^ b_bits) & 0x80000000u;
+  int exponent = int(a_exponent) - int(b_exponent) + 150 - int(shift);
+  uint result = (uint(exponent) << 23) + (q - 0x800000u);
+  result = exponent >= 255 ? 0x7f800000u : result;
+  result = exponent <= 0 || a_exponent == 0u ? 0u : result;
+  result = a_exponent == 255u || b_exponent == 255u ? 0x7fc00000u : result;
+  return uintBitsToFloat(result | sign);
 }
 
-// 1 / sqrt(x) for normal x, within 1 ulp.
+// 1 / sqrt(x) for normal x, within 1 ulp, with an fma that rounds its product 1.3.
 float inverse_root(float x) {
   float y = uintBitsToFloat(0x5f375a86u - (floatBitsToUint(x) >> 1));
   y = fma(0.5f * y, fma(-x * y, y, 1.0f), y);

@@ -7,7 +7,8 @@
 #include "cuda/common/numbers.cuh"
 
 // EACH(format) for the weight formats: a kernel of each.
-#define KL_QUANTIZED_FORMATS(EACH) EACH(q8_0) EACH(q4_0) EACH(q4_1) EACH(q5_0) EACH(q5_1) EACH(q4_k) EACH(q5_k) EACH(q6_k) EACH(iq4_nl) EACH(mxfp4)
+#define KL_QUANTIZED_FORMATS(EACH) \
+  EACH(q8_0) EACH(q4_0) EACH(q4_1) EACH(q5_0) EACH(q5_1) EACH(q4_k) EACH(q5_k) EACH(q6_k) EACH(iq4_nl) EACH(mxfp4)
 #define KL_WEIGHT_FORMATS(EACH) EACH(f32) EACH(f16) EACH(bf16) KL_QUANTIZED_FORMATS(EACH)
 
 namespace kl::cuda {
@@ -113,7 +114,8 @@ struct Tile {
     if constexpr (F == Format::f32) {
       KL_UNROLL
       for (uint32_t half = 0; half < 2; ++half) {
-        const uint4& v = codes[4 * b + 2 * o + half];
+        const uint4 first = o == 0 ? codes[half] : codes[2 + half], second = o == 0 ? codes[4 + half] : codes[6 + half];
+        const uint4 v = b == 0 ? first : second;  // constant indices: numbers in registers have no address
         w[4 * half] = __uint_as_float(v.x);
         w[4 * half + 1] = __uint_as_float(v.y);
         w[4 * half + 2] = __uint_as_float(v.z);

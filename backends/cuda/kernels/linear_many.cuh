@@ -75,12 +75,13 @@ KL_DEVICE void linear_many(const LinearArgs& a) {
                  second = pair ? first : first + 1;
   const uint32_t panel[2] = {first < panels ? first : panels - 1, second < panels ? second : panels - 1};
   const uint32_t group0 = warp % 2 * kGroups, row0 = t0 + 8 * group0, tiles = a.w.tiles;
+  const uint32_t groups = row0 < live ? (live - row0 + 7) / 8 : 0;
   const Matrix& other = pair ? a.up : a.w;
   float chain[kGroups][2][4] = {}, sums[kGroups][2][4] = {};
 
   // The walk: tiles of chain 0, then of chain 1, ...
   const auto after = [&](uint32_t tile) { return tile + kChains < tiles ? tile + kChains : tile % kChains + 1; };
-  uint32_t tile = 0, ahead = 0;
+  uint32_t ahead = 0;
   KL_UNROLL
   for (uint32_t s = 0; s + 1 < S::kStages; ++s) {
     if (s < tiles) {
@@ -92,42 +93,42 @@ KL_DEVICE void linear_many(const LinearArgs& a) {
   Tile<F> next[2];
   next[0].load(a.w, panel[0], 0, lane);
   next[1].load(other, panel[1], 0, lane);
-  for (uint32_t step = 0; step < tiles; ++step) {
-    copy_async_wait<S::kStages - 2>();
-    __syncthreads();  // step's inputs are there for all, and those of the step before are used up
-    if (step + S::kStages - 1 < tiles) {
-      stages.template copy<kSums>(a, (step + S::kStages - 1) % S::kStages, ahead, t0, live);
-      ahead = after(ahead);
-    }
-    copy_async_commit();
-    const Operand<F> w0(next[0]), w1(next[1]);
-    const uint32_t following = after(tile);
-    if (step + 1 < tiles) {
-      next[0].load(a.w, panel[0], following, lane);
-      next[1].load(other, panel[1], following, lane);
+  uint32_t step = 0;
+  for (uint32_t first_tile = 0; first_tile < kChains && first_tile < tiles; ++first_tile) {  // a chain
+    for (uint32_t tile = first_tile; tile < tiles; tile += kChains, ++step) {
+      copy_async_wait<S::kStages - 2>();
+      __syncthreads();  // step's inputs are there for all, and those of the step before are used up
+      if (step + S::kStages - 1 < tiles) {
+        stages.template copy<kSums>(a, (step + S::kStages - 1) % S::kStages, ahead, t0, live);
+        ahead = after(ahead);
+      }
+      copy_async_commit();
+      const Operand<F> w0(next[0]), w1(next[1]);
+      if (step + 1 < tiles) {
+        const uint32_t following = after(tile);
+        next[0].load(a.w, panel[0], following, lane);
+        next[1].load(other, panel[1], following, lane);
+      }
+      KL_UNROLL
+      for (uint32_t group = 0; group < kGroups; ++group) {
+        if (group >= groups) break;
+        RowTile<I> x;
+        stages.template load<kSums>(step % S::kStages, group0 + group, x);
+        add_tile<F, I>(w0, x, chain[group][0]);
+        add_tile<F, I>(w1, x, chain[group][1]);
+      }
     }
     KL_UNROLL
     for (uint32_t group = 0; group < kGroups; ++group) {
-      if (row0 + 8 * group >= live) break;
-      RowTile<I> x;
-      stages.template load<kSums>(step % S::kStages, group0 + group, x);
-      add_tile<F, I>(w0, x, chain[group][0]);
-      add_tile<F, I>(w1, x, chain[group][1]);
-    }
-    if (tile + kChains >= tiles) {  // the chain is complete
       KL_UNROLL
-      for (uint32_t group = 0; group < kGroups; ++group) {
+      for (uint32_t p = 0; p < 2; ++p) {
         KL_UNROLL
-        for (uint32_t p = 0; p < 2; ++p) {
-          KL_UNROLL
-          for (uint32_t i = 0; i < 4; ++i) {
-            sums[group][p][i] = tile % kChains == 0 ? chain[group][p][i] : sums[group][p][i] + chain[group][p][i];
-            chain[group][p][i] = 0.0f;
-          }
+        for (uint32_t i = 0; i < 4; ++i) {
+          sums[group][p][i] = first_tile == 0 ? chain[group][p][i] : sums[group][p][i] + chain[group][p][i];
+          chain[group][p][i] = 0.0f;
         }
       }
     }
-    tile = following;
   }
   copy_async_wait<0>();
   KL_UNROLL

@@ -110,7 +110,11 @@ KL_DEVICE void multiply(const LinearArgs& a, const Matrix& m, SharedPointer<uint
   for (uint32_t step = 0; step < tiles; ++step) {
     const uint32_t following = after(tile), stage = step % 2 * kStageVectors;
     __syncthreads();  // the tile before is used up
-    write_weights(next, weights, own, b);
+    if (b == 0) {     // a constant index in each branch: numbers in registers have no address
+      write_weights(next, weights, own, 0);
+    } else {
+      write_weights(next, weights, own, 1);
+    }
     if (step + 1 < tiles) {
       copy_inputs(a, inputs + (kStageVectors - stage), following, t0, live);
       next.load(m, panel, following, lane);

@@ -217,8 +217,11 @@ TEST(Bench, MeasuresWhatAPictureCosts) {
   EXPECT_GT(row["macs"].get<uint64_t>(), 64U * 4 * (4 * 192 * 192 + 2 * 192 * 768) + 16U * 768 * 256);
   for (const char* key : {"encode_s", "ttft_cold_s", "ttft_memory_s", "ttft_disk_s"})
     EXPECT_GT(row[key]["median"].get<double>(), 0.0) << key;
-  EXPECT_GT(row["beside_sliced"]["pace"]["median"].get<double>(), 0.0);
-  EXPECT_GE(row["beside_unsliced"]["pace"]["median"].get<double>(), 0.0);  // the others may get nothing at all
+  // This encode takes milliseconds: a busy machine may have no token of the others in them. What slices leave to them is tested in policy_test.cpp.
+  for (const char* key : {"beside_sliced", "beside_unsliced"}) {
+    EXPECT_GE(row[key]["pace"]["median"].get<double>(), 0.0) << key;
+    EXPECT_GT(row[key]["encode_s"]["median"].get<double>(), 0.0) << key;
+  }
 }
 
 TEST(Contract, WrongUsageOfPicturesIsExitStatus2AndWorkThatFailsIs1) {

@@ -414,5 +414,13 @@ TEST_P(Scheduler, DestroyingTheEngineStopsWhatRunsAndClosesTheRest) {
   EXPECT_EQ(kl_model_destroy(model), KL_OK);
 }
 
+// The thread that is to end may be anywhere on its way to sleep, so often that it was everywhere. One that misses its end makes this wait for ever.
+TEST_P(Scheduler, EndsWhateverItsThreadIsDoing) {
+  for (int i = 0; i < 20000; ++i) {
+    const FakeEngine engine;
+    for (int spin = 0; spin < i % 200; ++spin) std::atomic_signal_fence(std::memory_order_seq_cst);
+  }
+}
+
 }  // namespace
 }  // namespace kl::fake

@@ -116,8 +116,9 @@ void Scheduler::main(const OpenDevice& open_device, Call& opened) {
 }
 
 void Scheduler::loop() {
-  while (!stopping_.load()) {
+  for (;;) {
     waker_->clear();
+    if (stopping_.load()) return;  // not before clear(), which would take shutdown()'s call for one that was seen
     take();
     run_calls(false);
     reap();

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <chrono>
 
 #include "fake_runner.h"
 
@@ -414,9 +415,11 @@ TEST_P(Scheduler, DestroyingTheEngineStopsWhatRunsAndClosesTheRest) {
   EXPECT_EQ(kl_model_destroy(model), KL_OK);
 }
 
-// The thread that is to end may be anywhere on its way to sleep, so often that it was everywhere. One that misses its end makes this wait for ever.
+// The thread that is to end may be anywhere on its way to sleep, so often that it was everywhere (for a few seconds where threads are slow). One that misses its
+// end makes this wait for ever.
 TEST_P(Scheduler, EndsWhateverItsThreadIsDoing) {
-  for (int i = 0; i < 20000; ++i) {
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+  for (int i = 0; i < 20000 && std::chrono::steady_clock::now() < until; ++i) {
     const FakeEngine engine;
     for (int spin = 0; spin < i % 200; ++spin) std::atomic_signal_fence(std::memory_order_seq_cst);
   }

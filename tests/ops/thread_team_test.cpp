@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <numeric>
 #include <vector>
 
@@ -110,13 +111,14 @@ TEST(ThreadTeam, AThreadBusyWithOneTaskLeavesTheRestToTheOthers) {
   (*team)->run(job);
 }
 
-// The end must not be missed by a thread that is on its way to sleep: a team that is let go at any moment of its threads' first steps.
+// The end must not be missed by a thread that is on its way to sleep: a team that is let go at any moment of its threads' first steps (for a few seconds where
+// threads are slow).
 TEST(ThreadTeam, EndsWhateverItsThreadsAreDoing) {
-  for (uint32_t i = 0; i < 20000; ++i) {
+  const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+  for (uint32_t i = 0; i < 20000 && std::chrono::steady_clock::now() < until; ++i) {
     auto team = ThreadTeam::create(2 + i % 2);
     ASSERT_TRUE(team.ok());
-    for (volatile uint32_t wait = 0; wait < i % 512 * 16; wait = wait + 1) {
-    }
+    for (uint32_t wait = 0; wait < i % 512 * 16; ++wait) std::atomic_signal_fence(std::memory_order_seq_cst);
     team->reset();
   }
 }

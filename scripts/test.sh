@@ -74,10 +74,6 @@ release_tests() { # LABEL-REGEX
     [ "$tier" != full ] || cuda=AUTO
     configure release -DKINGLET_TESTS=ON -DKINGLET_TOOLS=ON -DKINGLET_SAMPLES=ON -DKINGLET_CUDA="$cuda" -DCMAKE_CUDA_ARCHITECTURES=80
     build release
-    # Another compiler may warn of what this one does not know, and a user's build goes on; this one's warnings are errors.
-    if [ "$(c++ -dumpversion)" = 12 ] && grep -A 5 'warning:' build/release/kinglet-build.log >&2; then
-        fail "expected the release build to have no warnings"
-    fi
     ctests "release" release -L "$1"
 }
 

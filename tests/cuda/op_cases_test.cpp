@@ -143,7 +143,7 @@ TEST_F(CudaBits, PathsSayWhyTheyRefuse) {
 // Attention by spans side by side (a bucket of few rows) and by one block after the other: the same bits, whatever rows share a step and in whatever order things run.
 class CudaAttentionBits : public CudaBits, public testing::WithParamInterface<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Kv, CudaAttentionBits, testing::Values("f32", "f16", "q8", "q4"),
-                         [](const auto& info) { return std::string(info.param); });
+                         [](const auto& each) { return std::string(each.param); });
 
 TEST_P(CudaAttentionBits, AreTheSameSplitAndWalked) {
   size_t compared = 0;

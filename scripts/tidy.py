@@ -13,6 +13,12 @@ import time
 
 TIDY = "clang-tidy-14"
 CLANG = "clang++-14"
+# For --quick: what finds mistakes that neither compilers nor sanitizers see. Every check walks the standard library's headers too: all of .clang-tidy's without
+# the analyzer take twice as long as these, and the analyzer twice that again.
+QUICK = (
+    "-*,bugprone-use-after-move,bugprone-dangling-handle,bugprone-unused-raii,bugprone-infinite-loop,bugprone-sizeof-expression,misc-unused-using-decls,"
+    "misc-redundant-expression,performance-move-const-arg,performance-for-range-copy,performance-unnecessary-*,modernize-use-override"
+)
 FOLDERS = ("sdk", "backends", "samples", "tools")  # tests are held to the compilers' warnings and the sanitizers
 
 
@@ -45,7 +51,8 @@ def check(entry, build, stamp, cache, extra):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--build", required=True, help="a build folder with compile_commands.json")
-    parser.add_argument("--quick", action="store_true", help="without the path-sensitive analyzer, which takes two thirds of the time")
+    parser.add_argument("--quick", action="store_true", help="a few checks only, in a quarter of the time or less")
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="every N-th file only")
     parser.add_argument("names", nargs="*", help="only files whose path contains one of these")
     options = parser.parse_args()
 
@@ -57,26 +64,27 @@ def main():
             continue  # against the emulation's header, which clang 14 cannot read (std::source_location); nvcc's and gcc's warnings hold for them
         if entry["file"].startswith(folders) and (not options.names or any(name in entry["file"] for name in options.names)):
             entries.setdefault(entry["file"], entry)
-    if not entries:
+    chosen = list(entries.values())[:: options.every]
+    if not chosen:
         print("kinglet: error: expected sources to check in the build's compile_commands.json, found none")
         return 1
 
     cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "kinglet" / "tidy"
     cache.mkdir(parents=True, exist_ok=True)
     stamp = subprocess.run([TIDY, "--version"], capture_output=True, check=True).stdout + (root / ".clang-tidy").read_bytes()
-    extra = ["--checks=-clang-analyzer-*"] if options.quick else []
+    extra = [f"--checks={QUICK}"] if options.quick else []
     stamp += " ".join(extra).encode()
 
     began, failed, known = time.monotonic(), [], 0
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         for entry, (ok, output, cached) in zip(
-            entries.values(), pool.map(lambda entry: check(entry, options.build, stamp, cache, extra), entries.values())
+            chosen, pool.map(lambda entry: check(entry, options.build, stamp, cache, extra), chosen)
         ):
             known += cached
             if not ok:
                 failed.append(entry["file"])
                 print(output.strip())
-    print(f"clang-tidy: {len(entries)} files, {known} known clean, {len(failed)} failed, {time.monotonic() - began:.0f} s")
+    print(f"clang-tidy: {len(chosen)} of {len(entries)} files, {known} known clean, {len(failed)} failed, {time.monotonic() - began:.0f} s")
     return 1 if failed else 0
 
 

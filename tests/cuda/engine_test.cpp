@@ -4,6 +4,7 @@
 
 #include "cuda/emulated_device.h"
 #include "engine/c_api.h"
+#include "support/fixture_models.h"
 #include "support/losing_device.h"
 
 namespace kl::cuda {
@@ -12,8 +13,6 @@ namespace {
 using cuda_host::machine;
 
 const EngineOptions kCpu{.backend = Backend::cpu, .threads = 2, .log = {}, .cache_dir = {}, .features = {}};
-const std::string kStories = KL_TEST_DATA "/data/stories260K.gguf";
-const std::string kShapes = KL_TEST_DATA "/../samples/image_question/model/";
 
 enum class On { cpu, card };
 

@@ -6,13 +6,11 @@
 
 #include "engine/c_api.h"
 #include "fake_runner.h"
+#include "support/fixture_models.h"
 #include "support/late_device.h"
 
 namespace kl {
 namespace {
-
-const std::string kStories = KL_TEST_DATA "/data/stories260K.gguf";
-const std::string kShapes = KL_TEST_DATA "/../samples/image_question/model/";
 
 struct Opened {
   explicit Opened(bool late) {
@@ -147,8 +145,11 @@ TEST_F(AheadFake, AnEndTokenLeavesNoRowBehind) {
   const auto prompt = some_ids(20, 4);
   engine.control->ends_at = 2 * kKvPageTokens;  // the row behind it stands on a page of its own
   kl_send_options send{};
-  send.event_queue = 128;  // however slow the reader is, it never stands in the way
-  const Reading answer = read(raw(session, prompt, 100, send));
+  send.event_queue = 128;      // however slow the reader is, it never stands in the way
+  Gate sent(*engine.control);  // a wake-up that comes late, out of the call that sends, would keep a step from going ahead
+  kl_generation* generation = raw(session, prompt, 100, send);
+  sent.open();
+  const Reading answer = read(generation);
   EXPECT_EQ(answer.last.reason, KL_FINISH_STOP);
   EXPECT_EQ(answer.ids, continuation(prompt, 2 * kKvPageTokens - 20));
   EXPECT_GT(engine.control->steps_ahead.load(), 10u);

@@ -5,13 +5,11 @@
 #include <random>
 
 #include "engine/c_api.h"
+#include "support/fixture_models.h"
 #include "support/losing_device.h"
 
 namespace kl {
 namespace {
-
-const std::string kStories = KL_TEST_DATA "/data/stories260K.gguf";
-const std::string kShapes = KL_TEST_DATA "/../samples/image_question/model/";
 
 struct Lossy {
   explicit Lossy(std::set<uint64_t> at, int others = 3) {

@@ -50,7 +50,7 @@ TensorLookup lookup(const Shape& s, const Setting& setting) {
 }
 
 Result<Program> program_of(const Shape& shape, const Setting& setting) {
-  Model model;
+  DescribedModel model;
   for (const Family* family : families()) {
     if (std::string_view(family->architecture) == shape.family) model.family = family;
   }

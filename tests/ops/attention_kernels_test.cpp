@@ -34,7 +34,7 @@ class Guarded {
   Guarded(size_t bytes, uint8_t fill) : bytes_(bytes), memory_(bytes + 2 * kGuard + 64, kMark) {
     const size_t at = reinterpret_cast<uintptr_t>(memory_.data()) % 64;
     begin_ = memory_.data() + kGuard + (64 - at) % 64;
-    std::memset(begin_, fill, bytes);
+    std::fill(begin_, begin_ + bytes, fill);
   }
   Guarded(const Guarded&) = delete;
   Guarded& operator=(const Guarded&) = delete;

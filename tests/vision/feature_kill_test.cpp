@@ -24,7 +24,7 @@ using test::TempFolder;
 
 constexpr uint64_t kEntries = 14;
 // So large that a write can be cut in the middle of a sector and of a value.
-Features features_of(uint64_t number) { return some_features(number, 40 + static_cast<uint32_t>(number), 33); }
+Features uneven_features(uint64_t number) { return some_features(number, 40 + static_cast<uint32_t>(number), 33); }
 
 // Counts calls that change the folder; kills this process at one of them: before it, or in the middle of a write's bytes.
 struct KillingOs {
@@ -68,7 +68,7 @@ void write_entries(const std::string& folder, uint64_t budget, int told) {
   const auto disk = FeatureDisk::open({folder, budget, 6});
   if (!disk.ok()) return;
   for (uint8_t number = 0; number < kEntries; ++number) {
-    if (!(*disk)->write(features_of(number)).ok()) return;
+    if (!(*disk)->write(uneven_features(number)).ok()) return;
     (void)::write(told, &number, 1);
     if (!(*disk)->write_source(some_key(1000 + number), some_key(number)).ok()) return;
     if (number % 3 == 2) (void)(*disk)->read(some_key(number - 1));  // renews it
@@ -116,7 +116,7 @@ void check_after(const TempFolder& folder, uint64_t budget, const Child& child, 
     const Result<Features> read = (*disk)->read(some_key(number));
     ASSERT_TRUE(read.ok() || read.status().code() == Code::not_found) << read.status().message();
     if (read.ok()) {
-      ASSERT_TRUE(same(*read, features_of(number))) << number;
+      ASSERT_TRUE(same(*read, uneven_features(number))) << number;
       present.insert(number);
     }
     const Result<FeatureKey> source = (*disk)->read_source(some_key(1000 + number));

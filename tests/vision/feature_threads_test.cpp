@@ -21,7 +21,7 @@ using test::some_key;
 
 constexpr size_t kThreads = 8, kKeys = 6;
 
-Features features_of(uint64_t number) { return some_features(number, 30, 40); }
+Features shared_features(uint64_t number) { return some_features(number, 30, 40); }
 
 // How a scheduler uses the cache: begin again when what was in flight is settled.
 class Waiter {
@@ -66,7 +66,7 @@ struct Work {
         }
         if (begin.claim) {
           wrong += encoding[number].fetch_add(1) == 0 ? 0 : 1;  // nobody else may be at it
-          Features features = features_of(number);
+          Features features = shared_features(number);
           wrong += encoding[number].fetch_sub(1) == 1 ? 0 : 1;
           if (give_up) {
             give_up = false;
@@ -79,7 +79,7 @@ struct Work {
         }
         hit = begin.hit;
       }
-      wrong += same(*hit.features, features_of(number)) ? 0 : 1;
+      wrong += same(*hit.features, shared_features(number)) ? 0 : 1;
       const FeatureCacheStats stats = cache.stats();
       wrong += stats.device_bytes <= stats.device_budget && stats.host_bytes <= stats.host_budget ? 0 : 1;
       if ((random >> 45) % 200 == 0) wrong += cache.clear().ok() ? 0 : 1;
@@ -113,11 +113,11 @@ TEST(FeatureCacheThreads, AHundredWhoWaitForOnePictureAreAllCalled) {
       for (int i = 0; i < 12; ++i) EXPECT_TRUE(cache.begin(some_key(0), waiter.callback()).in_flight);
       ++waiting;
       for (int i = 0; i < 12; ++i) waiter.wait();
-      right += same(*cache.begin(some_key(0)).hit.features, features_of(0)) ? 1 : 0;
+      right += same(*cache.begin(some_key(0)).hit.features, shared_features(0)) ? 1 : 0;
     });
   }
   while (waiting < static_cast<int>(kThreads)) std::this_thread::yield();
-  (void)first.claim.publish(features_of(0));
+  (void)first.claim.publish(shared_features(0));
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(right, static_cast<int>(kThreads));
   EXPECT_EQ(cache.stats().misses, 1u) << "encoded once";

@@ -5,13 +5,18 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <sstream>
 #include <string>
 #include <vector>
 
 #include "vision/pixels.h"
+#include "vision/resample.h"
 
 namespace kl::testing {
+
+inline const std::map<std::string, Filter> kFilters = {
+    {"bilinear", Filter::bilinear}, {"bicubic", Filter::bicubic}, {"lanczos", Filter::lanczos}};
 
 inline std::filesystem::path images() { return std::filesystem::path(KL_TEST_DATA) / "data" / "images"; }
 inline std::filesystem::path goldens() { return std::filesystem::path(KL_TEST_DATA) / "golden" / "pixels"; }

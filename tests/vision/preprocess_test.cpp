@@ -12,12 +12,12 @@
 namespace kl {
 namespace {
 
+using testing::kFilters;
 using testing::made_picture;
 
 const std::map<std::string, Processor> kProcessors = {
     {"stretch", Processor::stretch},       {"crop", Processor::crop},      {"pad", Processor::pad}, {"split_tiles", Processor::split_tiles},
     {"whole_tile", Processor::whole_tile}, {"dynamic", Processor::dynamic}};
-const std::map<std::string, Filter> kFilters = {{"bilinear", Filter::bilinear}, {"bicubic", Filter::bicubic}, {"lanczos", Filter::lanczos}};
 constexpr uint64_t kRoom = uint64_t{1} << 28;
 
 PreprocessSpec clip_mean(PreprocessSpec spec) {

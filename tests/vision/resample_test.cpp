@@ -11,7 +11,7 @@
 namespace kl {
 namespace {
 
-const std::map<std::string, Filter> kFilters = {{"bilinear", Filter::bilinear}, {"bicubic", Filter::bicubic}, {"lanczos", Filter::lanczos}};
+using testing::kFilters;
 
 TEST(Resample, EqualsTorchvisionAndPillow) {
   size_t checked = 0;

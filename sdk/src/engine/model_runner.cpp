@@ -16,7 +16,7 @@ namespace {
 
 // Everything about a model that follows from its header and the options.
 struct Blueprint {
-  Model model;
+  DescribedModel model;
   Program program;
   RunConfig config;  // of the largest bucket
   Plan plan;         // likewise: the largest of all plans

@@ -114,9 +114,9 @@ void assign_layers(Spec& spec, const RopeSpec& rope, const std::function<uint32_
   }
 }
 
-Result<Model> read_model(const Metadata& metadata, const TensorLookup& find) {
+Result<DescribedModel> read_model(const Metadata& metadata, const TensorLookup& find) {
   KL_ASSIGN(const std::string_view architecture, metadata.need_string("general.architecture"));
-  Model model;
+  DescribedModel model;
   std::string known;
   for (const Family* family : families()) {
     if (architecture == family->architecture) model.family = family;
@@ -132,7 +132,7 @@ Result<Model> read_model(const Metadata& metadata, const TensorLookup& find) {
   return model;
 }
 
-Result<Program> describe(const Model& model, const TensorLookup& find, bool features) {
+Result<Program> describe(const DescribedModel& model, const TensorLookup& find, bool features) {
   const Spec& s = model.spec;
   Builder b;
   for (const KvGroupSpec& g : s.kv_groups) b.program.kv_groups.push_back({g.heads, g.head_size, g.window, g.layers});

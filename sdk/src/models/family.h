@@ -25,15 +25,15 @@ std::span<const Family* const> families();
 
 // The family of a file and its validated spec. Errors: unsupported architecture (named, with the list of known ones), keys missing or out
 // of range.
-struct Model {
+struct DescribedModel {
   const Family* family = nullptr;
   Spec spec;
 };
-Result<Model> read_model(const Metadata& metadata, const TensorLookup& find);
+Result<DescribedModel> read_model(const Metadata& metadata, const TensorLookup& find);
 
 // The model's step as a Program: embedding, layers, head; and the token drawn of each output row; with `features` rows of
 // an encoder where a token is negative.
-Result<Program> describe(const Model& model, const TensorLookup& find, bool features);
+Result<Program> describe(const DescribedModel& model, const TensorLookup& find, bool features);
 
 // ---- shared by the families' read functions ----
 

@@ -141,8 +141,9 @@ arm_tests() {
     arm64_sysroot
     configure arm64 -DKINGLET_TESTS=ON -DKINGLET_TOOLS=OFF -DKINGLET_SAMPLES=OFF
     build arm64 --target test_ops
-    # Emulation is some thirty times slower, so a sample of the cases.
-    GTEST_TOTAL_SHARDS="$([ "$tier" = full ] && echo 16 || echo 32)" GTEST_SHARD_INDEX=1 KL_TEST_SAMPLE=16 ctests arm64 arm64 -R '^ops$'
+    # Emulation is some thirty times slower, so a sample of the cases: every sixteenth; in --ci without the one test that takes five sixths of that.
+    [ "$tier" = full ] || export GTEST_FILTER='-AttentionKernels.ChunkingAndPagePlacementDoNotChangeABit'
+    GTEST_TOTAL_SHARDS=16 GTEST_SHARD_INDEX=1 KL_TEST_SAMPLE=16 ctests arm64 arm64 -R '^ops$'
 }
 
 # SwiftShader, a second CPU driver, out of Debian's chromium-common: prints the loader's file for it.
@@ -255,7 +256,7 @@ esac
 if [ "$tier" != fast ]; then
     stage format format_check
     tidy=(python3 scripts/tidy.py --build build/release)
-    [ "$tier" = full ] || tidy+=(--quick --every 2) # the whole of it takes as long as all other stages together
+    [ "$tier" = full ] || tidy+=(--quick --every 3) # the whole of it takes as long as all other stages together
     stage tidy "${tidy[@]}"
     if [ "$tier" = full ]; then
         stage asan asan_tests -L '^fast$'

@@ -82,5 +82,5 @@ function(kl_test name)
   # Compiling the tests is most of a test run. They call the code under test, which keeps its own options, and do little work themselves.
   target_compile_options(test_${name} PRIVATE $<$<CONFIG:Release>:-O1>)
   add_test(NAME ${name} COMMAND test_${name})
-  set_tests_properties(${name} PROPERTIES LABELS ${T_TIER} TIMEOUT 3600)
+  set_tests_properties(${name} PROPERTIES LABELS ${T_TIER} TIMEOUT 1800)
 endfunction()

@@ -65,7 +65,7 @@ configure() { # PRESET OPTION...
 ctests() {
     local out="$results/$1" preset="$2"
     shift 2
-    GTEST_OUTPUT="xml:$out/" GTEST_BRIEF=1 ctest --test-dir "build/$preset" --output-on-failure --no-tests=error --timeout 3600 \
+    GTEST_OUTPUT="xml:$out/" GTEST_BRIEF=1 ctest --test-dir "build/$preset" --output-on-failure --no-tests=error --timeout 1800 \
         --parallel "$(jobs)" --output-junit "$out/ctest.xml" "$@"
 }
 

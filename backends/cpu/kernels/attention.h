@@ -119,7 +119,7 @@ KL_INLINE float probabilities(const Tile& t, float* p, uint32_t query, int low, 
   unroll<kVectors>([&](auto v) KL_ALWAYS_INLINE { s[v] = S::load(p + v * S::kLanes); });
   if (t.cap > 0.0f) {
     unroll<kVectors>([&](auto v) KL_ALWAYS_INLINE {
-      const F capped = S::set(t.cap) * tanh<S>(s[v] / S::set(t.cap));
+      const F capped = S::set(t.cap) * tanh<S>(S::divide(s[v], S::set(t.cap)));
       s[v] = S::select_less(S::set(kNoScore), s[v], capped, s[v]);
     });
   }

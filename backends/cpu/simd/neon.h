@@ -19,7 +19,7 @@ struct Neon {
   KL_INLINE I set_int(int32_t v) { return vdupq_n_s32(v); }
   KL_INLINE F fma(F a, F b, F c) { return xsimd::fma(a, b, c); }
   KL_INLINE F fnma(F a, F b, F c) { return vfmsq_f32(c, a, b); }  // c - a b, rounded once
-  KL_INLINE F divide(F a, F b) { return vdivq_f32(a, b); }        // xsimd 8.1 approximates
+  KL_INLINE F divide(F a, F b) { return vdivq_f32(a, b); }        // never `/`: xsimd 8.1 approximates, and the last bits differ
   KL_INLINE F min(F a, F b) { return vminq_f32(a, b); }
   KL_INLINE F max(F a, F b) { return vmaxq_f32(a, b); }
   KL_INLINE F abs(F a) { return vabsq_f32(a); }
